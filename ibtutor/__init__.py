@@ -1,0 +1,30 @@
+"""Label smoothing as an information bottleneck: the package beside the book.
+
+Importing `ibtutor` does no work: each namespace is imported when it is first used.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_NAMESPACES = (
+    "checks",
+    "data",
+    "experiments",
+    "info",
+    "losses",
+    "models",
+    "plots",
+    "record",
+    "train",
+)
+
+
+def __getattr__(name: str):
+    if name in _NAMESPACES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_NAMESPACES])
