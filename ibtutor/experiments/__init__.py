@@ -1,0 +1,29 @@
+"""One module a figure or table of the papers: settings, what the paper states, claims, `run`.
+
+A module is named after its id and has `TITLE`, `SOURCE`, `NEEDS` (names of real data sets), `GPU`
+(whether the paper's scale wants one), `Config` (a frozen dataclass whose defaults are the paper's
+settings), `SMOKE`, `QUICK`, `REPORTED`, `CLAIMS`, `DIFFERENCES` (field -> why it was changed, for
+changes that are not of size) and `run(config, *, device, progress, resume) -> Result`.
+"""
+
+from ibtutor.experiments._base import Claim, Reported, Result
+from ibtutor.experiments._ledger import ledger, pending
+from ibtutor.experiments._registry import config, differences, ids, load, profile_config
+from ibtutor.experiments._run import execute, recorded
+from ibtutor.experiments._verify import verify
+
+__all__ = [
+    "Claim",
+    "Reported",
+    "Result",
+    "config",
+    "differences",
+    "execute",
+    "ids",
+    "ledger",
+    "load",
+    "pending",
+    "profile_config",
+    "recorded",
+    "verify",
+]

@@ -1,0 +1,161 @@
+"""One style for all figures, and figures that carry their own alternative text.
+
+This module never trains and never loads data.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Iterable
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as MatplotlibFigure
+
+# Okabe and Ito's palette: told apart by readers with any common form of color blindness.
+palette = [
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#F0E442",
+]
+
+# One color a method, the same in every chapter.
+COLORS = {
+    "ls": palette[0],
+    "ce": palette[6],
+    "ib": palette[1],
+    "cp": palette[2],
+    "vib": palette[3],
+    "wd": palette[4],
+    "temperature": palette[5],
+    "mix": "#8C510A",
+    "bound": "#666666",
+    "human": palette[2],
+}
+
+STYLE = {
+    "figure.dpi": 110,
+    "savefig.dpi": 150,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.prop_cycle": mpl.cycler(color=palette[:7]),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "font.size": 10,
+}
+
+
+class Figure:
+    """A picture with its alternative text and caption, as an HTML `<figure>`.
+
+    The picture is embedded, so that the site, Jupyter, Colab and an empty folder show the same.
+    """
+
+    def __init__(self, png: bytes, alt: str, caption: str, width: int):
+        self.png, self.alt, self.caption, self.width = png, alt, caption, width
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.png).decode("ascii")
+        return (
+            '<figure class="ibtutor-figure">'
+            f'<img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}" '
+            f'width="{self.width}" style="max-width:100%;height:auto">'
+            f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+        )
+
+    def __repr__(self) -> str:
+        return f"Figure: {self.caption}"
+
+
+def show(fig: MatplotlibFigure, *, alt: str, caption: str) -> Figure:
+    """Close a matplotlib figure and return it as HTML with its picture embedded.
+
+    Parameters
+    ----------
+    fig : a matplotlib figure.
+    alt : what is seen, for a reader who cannot see it.
+    caption : what the figure shows; can be read alone.
+
+    Raises
+    ------
+    ValueError
+        Alternative text or caption is empty.
+    """
+    for name, text in (("alt", alt), ("caption", caption)):
+        if not text.strip():
+            raise ValueError(f"{name} must say something about the figure, got {text!r}")
+    from matplotlib import pyplot as plt
+
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", bbox_inches="tight")
+    width = round(fig.get_figwidth() * 110)
+    plt.close(fig)
+    return Figure(buffer.getvalue(), " ".join(alt.split()), " ".join(caption.split()), width)
+
+
+def new(
+    ncols: int = 1, nrows: int = 1, width: float = 6.4, height: float = 4.0
+) -> tuple[MatplotlibFigure, Axes]:
+    """A new figure in the book's style: `(figure, axes)` as `pyplot.subplots` gives them.
+
+    `width` and `height` are those of the whole figure, in inches.
+    """
+    from matplotlib import pyplot as plt
+
+    with mpl.rc_context(STYLE):
+        return plt.subplots(nrows, ncols, figsize=(width, height), layout="constrained")
+
+
+def information_plane_axes(ax: Axes, h_y: float | None = None, limit: float | None = None) -> Axes:
+    """Draw what no point can pass: the diagonal I(T;Y) = I(X;T) and the ceiling H(Y).
+
+    `h_y` and `limit` (right end of the axis, default 1.08 of the ceiling) are in nats.
+    """
+    limit = limit or 1.08 * (h_y or 1.0)
+    corner = min(h_y or limit, limit)
+    ax.plot([0, corner], [0, corner], color=COLORS["bound"], lw=1, ls="--", zorder=1)
+    if h_y is not None:
+        ax.plot([h_y, limit], [h_y, h_y], color=COLORS["bound"], lw=1, ls="--", zorder=1)
+    ax.set(xlabel="I(X;T) [nats]", ylabel="I(T;Y) [nats]", xlim=(-0.03 * limit, limit))
+    ax.set_ylim(-0.03 * limit, 1.04 * corner)
+    return ax
+
+
+def image_grid(
+    images: Iterable, titles: Iterable[str] | None = None, columns: int = 8, size: float = 1.1
+) -> MatplotlibFigure:
+    """Pictures in a grid without axes; images of shape `(H, W)` or `(H, W, 3)` in [0, 1]."""
+    from matplotlib import pyplot as plt
+
+    images = list(images)
+    if not images:
+        raise ValueError("image_grid needs at least one image, got none")
+    titles = list(titles) if titles is not None else [""] * len(images)
+    rows = -(-len(images) // columns)
+    with mpl.rc_context(STYLE):
+        fig, axes = plt.subplots(
+            rows,
+            columns,
+            figsize=(columns * size, rows * size),
+            squeeze=False,
+            layout="constrained",
+        )
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, image, title in zip(axes.flat, images, titles, strict=False):
+        ax.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        ax.set_title(title, fontsize=8)
+    return fig

@@ -1,0 +1,130 @@
+"""Where a result comes from: code, versions, device; and the stamp that a page carries."""
+
+import datetime
+import html
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PROFILES = ("smoke", "quick", "paper")
+_PACKAGE = Path(__file__).resolve().parent
+_VERSIONS = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
+
+
+def commit() -> str:
+    """The commit of the checkout, with `+` if files of the package differ from it."""
+    if not (_PACKAGE.parent / "pyproject.toml").is_file():
+        return f"release {_version('ibtutor')}"
+    try:
+        changed = _git("status", "--porcelain", "--", "ibtutor/*.py", "ibtutor/**/*.py")
+        return _git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return f"release {_version('ibtutor')}"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(_PACKAGE.parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that numbers depend on."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in _VERSIONS}}
+
+
+def device_name(device: str = "cpu") -> str:
+    """The device in words: the GPU's name, or the processor and the threads torch uses."""
+    import torch
+
+    if str(device).startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({_processor()}, {torch.get_num_threads()} threads)"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def provenance(device: str, seconds: float, fingerprints: Mapping[str, str]) -> dict[str, Any]:
+    """Where a result comes from: code, versions, device, duration and data fingerprints."""
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return {
+        "commit": commit(),
+        "versions": versions(),
+        "device": device_name(device),
+        "seconds": round(seconds, 2),
+        "date": today,
+        "data": dict(fingerprints),
+    }
+
+
+_clock: dict[str, Any] = {}
+
+
+def profile() -> str:
+    """The profile asked for by `IBTUTOR_PROFILE`, default `smoke`.
+
+    Raises
+    ------
+    ValueError
+        It is none of smoke, quick and paper.
+    """
+    name = os.environ.get("IBTUTOR_PROFILE", "smoke")
+    if name not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {name!r}")
+    return name
+
+
+def start(slug: str) -> None:
+    """Start a page's clock: the first cell of every chapter."""
+    _clock.update(slug=slug, started=time.perf_counter())
+
+
+class Stamp:
+    """When, where and how a page was executed, as HTML."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def _repr_html_(self) -> str:
+        return f'<p class="ibtutor-stamp"><small>{html.escape(self.text)}</small></p>'
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def stamp() -> Stamp:
+    """The last cell of every chapter: executed when, on what, for how long, with what.
+
+    Raises
+    ------
+    RuntimeError
+        `start` was not called: the page was not executed from its first cell.
+    """
+    if "started" not in _clock:
+        raise RuntimeError("record.stamp() needs record.start(slug) in the page's first cell")
+    seconds = time.perf_counter() - _clock["started"]
+    when = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    device = device_name() if "torch" in sys.modules else f"CPU ({_processor()})"
+    used = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return Stamp(
+        f"This page ({_clock['slug']}) was executed on {when} on {device} in {seconds:.1f} s, "
+        f"profile {profile()}, ibtutor {_version('ibtutor')} at {commit()[:11]}; {used}."
+    )

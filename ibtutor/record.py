@@ -1,0 +1,273 @@
+"""Records of runs: what was measured, with which settings, where, and by which code.
+
+A record is one JSON file `ID.<profile>.json` (and `ID.<profile>.npz` beside it for arrays). It
+holds a checksum of its own content, so that a truncated or edited file is refused, never shown.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ibtutor._files import arrays_to_bytes, atomic_write, bytes_to_arrays, digest_of, plain
+from ibtutor.provenance import PROFILES, profile, provenance, stamp, start
+
+__all__ = [
+    "PROFILES",
+    "Partial",
+    "Record",
+    "RecordError",
+    "atomic_write",
+    "find",
+    "folder",
+    "partial_folder",
+    "plain",
+    "profile",
+    "provenance",
+    "read",
+    "read_drift",
+    "stamp",
+    "start",
+    "write",
+    "write_drift",
+]
+
+SCHEMA = 1
+_PACKAGE = Path(__file__).resolve().parent
+
+
+class RecordError(RuntimeError):
+    """A record is missing, damaged, or does not belong to the code that asks for it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One recorded result. `rows` holds one dict a seed and setting; information in nats."""
+
+    experiment: str
+    profile: str
+    config: dict[str, Any]
+    differences: dict[str, str]
+    rows: list[dict[str, Any]]
+    summary: dict[str, Any]
+    verdicts: dict[str, dict[str, Any]]
+    provenance: dict[str, Any]
+    arrays: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def frame(self):
+        """The rows as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows)
+
+    def caption(self) -> str:
+        """One line that says what the numbers are: profile, differences from the paper, origin."""
+        where = self.provenance
+        text = (
+            f"{self.experiment}, profile {self.profile}, run on {where['device']} in "
+            f"{where['seconds']:.0f} s on {where['date']}, commit {where['commit'][:10]}."
+        )
+        if self.differences:
+            text += " Differs from the paper: " + "; ".join(self.differences.values()) + "."
+        return text
+
+
+# --- where records live --------------------------------------------------------------------------
+
+
+def folder() -> Path:
+    """Where new records go: `$IBTUTOR_RECORDS`, else the checkout, else the user's data folder."""
+    if chosen := os.environ.get("IBTUTOR_RECORDS"):
+        return Path(chosen)
+    if (_PACKAGE.parent / "pyproject.toml").is_file():
+        return _PACKAGE / "records"
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "ibtutor" / "records"
+
+
+def find(experiment: str, profile: str) -> Path | None:
+    """The file of a record: the user's own first, then the one shipped with the package."""
+    for place in (folder(), _PACKAGE / "records"):
+        path = place / f"{experiment}.{profile}.json"
+        if path.is_file():
+            return path
+    return None
+
+
+def partial_folder(experiment: str, profile: str, config: Mapping[str, Any]) -> Path:
+    """Where an unfinished run keeps its state: one folder for each configuration."""
+    name = f"{experiment}.{profile}.{digest_of(plain(config))[:12]}"
+    return folder() / ".partial" / name
+
+
+# --- write and read ------------------------------------------------------------------------------
+
+
+def write(
+    experiment: str,
+    profile: str,
+    *,
+    config: Mapping[str, Any],
+    differences: Mapping[str, str],
+    rows: list[dict[str, Any]],
+    summary: Mapping[str, Any],
+    verdicts: Mapping[str, Mapping[str, Any]],
+    provenance: Mapping[str, Any],
+    arrays: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a record, arrays first, then the JSON that vouches for them; returns its path."""
+    path = folder() / f"{experiment}.{profile}.json"
+    body = plain(
+        {
+            "schema": SCHEMA,
+            "experiment": experiment,
+            "profile": profile,
+            "config": config,
+            "differences": differences,
+            "rows": rows,
+            "summary": summary,
+            "verdicts": verdicts,
+            "provenance": provenance,
+            "arrays": None,
+        }
+    )
+    if arrays:
+        data = arrays_to_bytes(arrays)
+        atomic_write(path.with_suffix(".npz"), data)
+        body["arrays"] = hashlib.sha256(data).hexdigest()
+    body["checksum"] = digest_of(body)
+    return atomic_write(path, json.dumps(body, indent=1) + "\n")
+
+
+def read(experiment: str, profile: str, expected_config: Mapping[str, Any] | None = None) -> Record:
+    """Read a record and refuse it if it is not whole or not of this configuration.
+
+    Raises
+    ------
+    RecordError
+        There is none; it is truncated, edited or of another schema; its arrays are missing or
+        changed; or its config differs from `expected_config`.
+    """
+    path = find(experiment, profile)
+    if path is None:
+        raise RecordError(
+            f"no {profile} record of {experiment}; make one with "
+            f"`ibtutor run {experiment} --profile {profile}`"
+        )
+    body = _read_body(path)
+    if expected_config is not None:
+        changed = _changed(body["config"], plain(expected_config))
+        if changed:
+            raise RecordError(f"{path.name} was made with another config ({changed}): run it again")
+    arrays = _read_arrays(path, body.pop("arrays"))
+    body.pop("schema")
+    return Record(**body, arrays=arrays)
+
+
+def _read_body(path: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        checksum = body.pop("checksum")
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError):
+        size = path.stat().st_size
+        raise RecordError(f"{path} is truncated or not a record ({size} bytes)") from None
+    if checksum != digest_of(body):
+        raise RecordError(f"{path} was changed after it was written: its checksum does not match")
+    if body["schema"] != SCHEMA:
+        raise RecordError(f"{path} has schema {body['schema']}, this code reads {SCHEMA}")
+    return body
+
+
+def _read_arrays(path: Path, digest: str | None) -> dict[str, Any]:
+    if digest is None:
+        return {}
+    file = path.with_suffix(".npz")
+    if not file.is_file():
+        raise RecordError(f"{path.name} needs {file.name}, which is missing")
+    data = file.read_bytes()
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise RecordError(f"{file} does not belong to {path.name}: its checksum does not match")
+    return bytes_to_arrays(data)
+
+
+def _changed(recorded: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    names = sorted(recorded.keys() | expected.keys())
+    parts = [
+        f"{name}: recorded {recorded.get(name)!r}, now {expected.get(name)!r}"
+        for name in names
+        if recorded.get(name) != expected.get(name)
+    ]
+    return "; ".join(parts)
+
+
+# --- drift: what a rerun found -------------------------------------------------------------------
+
+
+def write_drift(experiment: str, profile: str, rows: list[dict[str, Any]]) -> None:
+    """Keep the numbers that a rerun could not confirm, tied to the record they speak of."""
+    body = _read_body(find(experiment, profile))
+    path = folder() / f"{experiment}.{profile}.drift.json"
+    if rows:
+        atomic_write(path, json.dumps({"record": digest_of(body), "rows": plain(rows)}, indent=1))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def read_drift(experiment: str, profile: str) -> list[dict[str, Any]]:
+    """The numbers of a record that a rerun could not confirm; none for a newer record."""
+    path = folder() / f"{experiment}.{profile}.drift.json"
+    if not path.is_file():
+        return []
+    drift = json.loads(path.read_text(encoding="utf-8"))
+    same = drift["record"] == digest_of(_read_body(find(experiment, profile)))
+    return drift["rows"] if same else []
+
+
+# --- state of a run that may be killed -----------------------------------------------------------
+
+
+class Partial:
+    """Finished pieces of a run, kept in a folder so that a killed run goes on where it was.
+
+    `Partial(None)` keeps nothing. A piece is there whole or not at all.
+    """
+
+    def __init__(self, folder: Path | None):
+        self.folder = None if folder is None else Path(folder)
+
+    def _path(self, key: str) -> Path:
+        name = "".join(c if c.isalnum() or c in "._-" else "_" for c in key)
+        return self.folder / f"{name}.json"
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """What was put under `key` (arrays under its own key `"arrays"`), or None."""
+        if self.folder is None or not self._path(key).is_file():
+            return None
+        try:
+            body = _read_body(self._path(key))
+            value = body["value"]
+            if body["arrays"] is not None:
+                value["arrays"] = _read_arrays(self._path(key), body["arrays"])
+        except RecordError:
+            return None  # a damaged piece is computed again
+        return value
+
+    def put(self, key: str, value: Mapping[str, Any], arrays: Mapping[str, Any] | None = None):
+        """Keep one finished piece."""
+        if self.folder is None:
+            return
+        body = {"schema": SCHEMA, "key": key, "value": plain(value), "arrays": None}
+        if arrays:
+            data = arrays_to_bytes(arrays)
+            atomic_write(self._path(key).with_suffix(".npz"), data)
+            body["arrays"] = hashlib.sha256(data).hexdigest()
+        atomic_write(self._path(key), json.dumps({**body, "checksum": digest_of(body)}))
+
+    def clear(self) -> None:
+        """Delete the folder: the record is written, its pieces are not needed."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
