@@ -30,7 +30,7 @@ def atomic_write(path: Path, content: bytes | str) -> Path:
 
 
 def arrays_to_bytes(arrays: Mapping[str, Any]) -> bytes:
-        import numpy as np
+    import numpy as np
 
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
@@ -38,7 +38,7 @@ def arrays_to_bytes(arrays: Mapping[str, Any]) -> bytes:
 
 
 def bytes_to_arrays(data: bytes) -> dict[str, Any]:
-        import numpy as np
+    import numpy as np
 
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
