@@ -1,0 +1,50 @@
+# make book   execute the pages and build the site      make test   that, and every test
+# make serve  look at the site                          make pairs  write book/*.ipynb from book/*.md
+# make lint   ruff                                      make flake  margins of the chapters' checks over seeds
+# make clean  remove what was built (not .venv)         make distclean  that too
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+# One thread a process, two processes: two cores with default threads run many times slower.
+export OMP_NUM_THREADS ?= 1
+TESTS := tests ibtutor
+
+.PHONY: book test pairs serve lint flake clean distclean
+
+book: $(STAMP)
+	$(PY) -m tools.book build
+
+# Everything runs even if a part fails, so that one look shows all there is to fix.
+test: $(STAMP)
+	@failed=0; \
+	$(PY) -m tools.book build || failed=1; \
+	$(MAKE) --no-print-directory lint || failed=1; \
+	$(PY) -m pytest $(TESTS) -n 2 --dist loadfile -q --durations=5 --junitxml=reports/tests.xml || failed=1; \
+	exit $$failed
+
+pairs: $(STAMP)
+	$(PY) -m tools.book pairs
+
+serve: $(STAMP)
+	$(PY) -m tools.book serve
+
+lint: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+# make flake ARGS="information_quantities --seeds 5"
+flake: $(STAMP)
+	$(PY) -m tools.flake $(ARGS)
+
+$(STAMP): pyproject.toml constraints.txt
+	@python="$$(sh tools/find_python.sh)" || exit 1; \
+	[ -x $(PY) ] || "$$python" -m venv $(VENV) || exit 1
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	@touch $@
+
+clean:
+	rm -rf _build executed reports
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""Commands behind `make`: pairs, execution, site, addresses, flakiness. Not part of the package."""

@@ -1,0 +1,161 @@
+"""Execute the pages once, with nbmake, on copies in executed/, and only where something changed.
+
+What counts as changed is a fingerprint: the notebook's code, every file of the package and its
+records, the pinned versions, the interpreter and the IBTUTOR_ variables. Prose is not part of it.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import psutil
+
+from tools import pages
+
+EXECUTED = pages.ROOT / "executed"
+REPORTS = pages.ROOT / "reports" / "chapters"
+SECONDS_A_PAGE = int(os.environ.get("BOOK_SECONDS_A_PAGE", "300"))
+AT_A_TIME = int(os.environ.get("BOOK_AT_A_TIME", "2"))
+# These say where to log or find things and change no output of a page in the smoke profile.
+UNHASHED = {"IBTUTOR_CHECK_LOG"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    page: str
+    ok: bool
+    seconds: float
+    output: str
+
+
+def copy_of(path: Path) -> Path:
+    return (EXECUTED / pages.name(path)).with_suffix(".ipynb")
+
+
+def _note_of(path: Path) -> Path:
+    return copy_of(path).with_suffix(".json")
+
+
+def environment() -> dict[str, str]:
+    """One thread a kernel, the smoke profile unless told otherwise, this interpreter's kernel."""
+    env = dict(os.environ)
+    env["OMP_NUM_THREADS"] = env["MKL_NUM_THREADS"] = "1"
+    env.setdefault("IBTUTOR_PROFILE", "smoke")
+    env["JUPYTER_PREFER_ENV_PATH"] = "1"
+    env["JUPYTER_PLATFORM_DIRS"] = "1"
+    env["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+    env["IPYTHONDIR"] = str(EXECUTED / ".ipython")
+    return env
+
+
+def common_digest() -> str:
+    """Digest of all that every page depends on."""
+    digest = hashlib.sha256(sys.version.encode())
+    package = pages.ROOT / "ibtutor"
+    files = [p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    for path in [*sorted(files), pages.ROOT / "constraints.txt"]:
+        digest.update(path.relative_to(pages.ROOT).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    variables = {k: v for k, v in environment().items() if k.startswith("IBTUTOR_")}
+    for key in sorted(variables.keys() - UNHASHED):
+        digest.update(f"{key}={variables[key]}\0".encode())
+    return digest.hexdigest()
+
+
+def fingerprint(path: Path, common: str) -> str:
+    """Digest of a page's code cells (sources and tags) and of what all pages depend on."""
+    notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    code = [[c.source, c.metadata.get("tags", [])] for c in pages.code_cells(notebook)]
+    return hashlib.sha256((common + json.dumps(code)).encode()).hexdigest()
+
+
+def seconds_of(path: Path) -> float:
+    """How long the page took last time; pages never run count as long, so that they start early."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return json.loads(_note_of(path).read_text("utf8"))["seconds"]
+    return float("inf")
+
+
+def is_fresh(path: Path, mark: str) -> bool:
+    try:
+        note = json.loads(_note_of(path).read_text("utf8"))
+    except (OSError, ValueError):
+        return False
+    return note.get("fingerprint") == mark and copy_of(path).exists()
+
+
+def _kill_tree(process: subprocess.Popen) -> None:
+    # Kernels are sessions of their own: a signal to pytest's group would not reach them.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        for child in [*parent.children(recursive=True), parent]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+
+
+def run_page(path: Path, mark: str) -> Outcome:
+    """Execute one page's copy under nbmake, with a limit on the whole process."""
+    page, copy = pages.name(path), copy_of(path)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    _note_of(path).unlink(missing_ok=True)
+    shutil.copyfile(path.with_suffix(".ipynb"), copy)
+    report = REPORTS / f"{page.replace('/', '-')}.xml"
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", str(copy), "-q"]
+    command += [f"--nbmake-timeout={SECONDS_A_PAGE}", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command += [f"--junitxml={report}", f"--rootdir={pages.ROOT}"]
+    start = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        cwd=pages.ROOT,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        output, _ = process.communicate(timeout=SECONDS_A_PAGE)
+    except subprocess.TimeoutExpired:
+        _kill_tree(process)
+        output = process.communicate()[0] + f"\n{page}: killed after {SECONDS_A_PAGE} seconds\n"
+    seconds = round(time.monotonic() - start, 1)
+    ok = process.returncode == 0
+    if ok:
+        note = {"fingerprint": mark, "seconds": seconds}
+        _note_of(path).write_text(json.dumps(note), "utf8")
+    return Outcome(page, ok, seconds, output)
+
+
+def _remove_orphans(paths: list[Path]) -> None:
+    known = {copy_of(path) for path in paths}
+    for notebook in EXECUTED.rglob("*.ipynb"):
+        if notebook not in known:
+            notebook.unlink()
+            notebook.with_suffix(".json").unlink(missing_ok=True)
+
+
+def execute(paths: list[Path]) -> list[Outcome]:
+    """Execute every page that changed, two at a time, longest first; return what was run."""
+    EXECUTED.mkdir(exist_ok=True)
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    _remove_orphans(paths)
+    common = common_digest()
+    marks = {path: fingerprint(path, common) for path in paths}
+    stale = [path for path in paths if not is_fresh(path, marks[path])]
+    stale.sort(key=seconds_of, reverse=True)
+    print(f"{len(paths)} pages with cells, {len(stale)} to execute", flush=True)
+    outcomes = []
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        for outcome in pool.map(lambda path: run_page(path, marks[path]), stale):
+            verdict = "ok" if outcome.ok else "FAILED"
+            print(f"  {outcome.page:<40} {verdict:>6} {outcome.seconds:7.1f} s", flush=True)
+            outcomes.append(outcome)
+    return outcomes
