@@ -1,0 +1,119 @@
+"""The real data sets: their files with checksums, and who downloads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """One real data set: `files` relative to `folder`, each with its MD5 or SHA-256."""
+
+    folder: str
+    files: dict[str, str]
+    fetch: Callable[[Path], None]  # writes staging/folder, verified, or raises
+    needs: str = "pip install torchvision"
+    inspect: Callable[[Path, str], tuple[str, Path, str]] | None = None  # beyond checksums
+
+
+def _torchvision(name: str, **arguments: object) -> Callable[[Path], None]:
+    def fetch(staging: Path) -> None:
+        from torchvision import datasets
+
+        getattr(datasets, name)(staging, download=True, **arguments)
+
+    return fetch
+
+
+def _fetch_cifar10h(staging: Path) -> None:
+    import pooch
+
+    problems = []
+    for url in CIFAR10H_MIRRORS:
+        try:
+            pooch.retrieve(
+                url,
+                known_hash=f"sha256:{CIFAR10H_SHA256}",
+                fname="cifar10h-counts.npy",
+                path=staging / "cifar10h",
+                progressbar=True,
+            )
+            return
+        except (OSError, ValueError) as error:
+            problems.append(f"{url}: {error}")
+    raise OSError("; ".join(problems))
+
+
+def _inspect_flowers(folder: Path, hint: str) -> tuple[str, Path, str]:
+    """Flowers may be here in part: the official training split alone is enough for the book."""
+    from scipy.io import loadmat
+
+    here = {int(path.stem[-5:]) for path in (folder / "jpg").glob("image_*.jpg")}
+    train = set(loadmat(folder / "setid.mat", squeeze_me=True)["trnid"].tolist())
+    if not train <= here:
+        lacking = min(train - here)
+        message = f"no jpg/image_{lacking:05d}.jpg in {folder}. {hint}"
+        return "missing", folder, message
+    part = "whole" if len(here) == 8189 else f"{len(here):,} of 8,189 images, training split whole"
+    return "ok", folder, f"{part}, in {folder}"
+
+
+CIFAR10H_SHA256 = "9b36b4550349af56c79083356312eb4af856cc5fd3caf1f669d40b9d0bbb69ff"
+_CIFAR10H_FILE = "data/cifar10h-counts.npy"
+CIFAR10H_MIRRORS = (
+    f"https://raw.githubusercontent.com/jcpeterson/cifar-10h/master/{_CIFAR10H_FILE}",
+    f"https://github.com/jcpeterson/cifar-10h/raw/master/{_CIFAR10H_FILE}",
+    f"https://cdn.jsdelivr.net/gh/jcpeterson/cifar-10h@master/{_CIFAR10H_FILE}",
+)
+
+SOURCES: dict[str, Source] = {
+    "cifar10": Source(
+        "cifar-10-batches-py",
+        {
+            "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+        },
+        _torchvision("CIFAR10"),
+    ),
+    "cifar100": Source(
+        "cifar-100-python",
+        {
+            "meta": "7973b15100ade9c7d40fb424638fde48",
+            "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+            "train": "16019d7e3df5f24257cddd939b257f8d",
+        },
+        _torchvision("CIFAR100"),
+    ),
+    "cifar10h": Source(
+        "cifar10h",
+        {"cifar10h-counts.npy": CIFAR10H_SHA256},
+        _fetch_cifar10h,
+        needs="pip install 'ibtutor[data]'",
+    ),
+    "flowers102": Source(
+        "flowers-102",
+        {
+            "imagelabels.mat": "e0620be6f572b9609742df49c70aed4d",
+            "setid.mat": "a5357ecc9cb78c4bef273ce3793fc85c",
+        },
+        _torchvision("Flowers102"),
+        inspect=_inspect_flowers,
+    ),
+    "mnist": Source(
+        "MNIST/raw",
+        {
+            "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+            "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+            "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+            "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        },
+        _torchvision("MNIST"),
+    ),
+}

@@ -1,0 +1,149 @@
+"""Where real data lies, whether it is whole, and how it gets there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from ibtutor.data.sources import SOURCES, Source
+
+
+class DataError(RuntimeError):
+    """Data is missing, damaged, of the wrong size, or could not be downloaded."""
+
+
+class Status(NamedTuple):
+    """`state` is "ok", "missing" or "corrupt"; `message` says what to do about it."""
+
+    name: str
+    state: str
+    path: Path
+    message: str
+
+
+def root() -> Path:
+    """The folder of all real data: `$IBTUTOR_DATA`, else `ibtutor` in the user's cache.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, {"IBTUTOR_DATA": "data"}):
+    ...     root().name
+    'data'
+    """
+    if chosen := os.environ.get("IBTUTOR_DATA"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        cache = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
+    elif sys.platform == "darwin":
+        cache = Path("~/Library/Caches")
+    else:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
+    return cache.expanduser() / "ibtutor"
+
+
+def names() -> list[str]:
+    """The real data sets that this package can open.
+
+    >>> names()
+    ['cifar10', 'cifar100', 'cifar10h', 'flowers102', 'mnist']
+    """
+    return sorted(SOURCES)
+
+
+def check(name: str) -> Status:
+    """Whether `name` is here and whole: reads every listed file and compares checksums.
+
+    Raises ValueError for a name that `names()` does not list.
+    """
+    source = _source(name)
+    folder = root() / source.folder
+    hint = f"Run: ibtutor data get {name}"
+    missing = [file for file in source.files if not (folder / file).is_file()]
+    if missing:
+        rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return Status(name, "missing", folder, f"no {missing[0]}{rest} in {folder}. {hint}")
+    for file, expected in source.files.items():
+        found = _digest(folder / file, expected)
+        if found != expected:
+            return Status(
+                name,
+                "corrupt",
+                folder,
+                f"{folder / file} has checksum {found}, not {expected}. {hint}",
+            )
+    return Status(name, *source.inspect(folder, hint)) if source.inspect else _ok(name, folder)
+
+
+def get(name: str) -> Path:
+    """Download `name` unless it is here and whole; returns its folder.
+
+    The files are downloaded and checked in a folder beside their place and moved there only when
+    whole, so a download that was cut off leaves nothing half done and starts again cleanly.
+    Damaged files are set aside as `FOLDER.corrupt`. Raises DataError if there is no network or
+    the checksum is wrong, ValueError for an unknown name.
+    """
+    status = check(name)
+    if status.state == "ok":
+        return status.path
+    source = _source(name)
+    staging = root() / f".{name}.partial"
+    staging.mkdir(parents=True, exist_ok=True)
+    try:
+        source.fetch(staging)
+    except ImportError as error:
+        raise DataError(f"{error.name} is needed to download {name}: {source.needs}") from error
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        raise DataError(
+            f"could not download {name} to {status.path}: {error}. With a network, run: "
+            f"ibtutor data get {name}. Without one, copy the folder {source.folder} from another "
+            f"machine into {root()}"
+        ) from error
+    _move_into_place(staging / source.folder, status.path)
+    shutil.rmtree(staging, ignore_errors=True)
+    after = check(name)
+    if after.state != "ok":
+        raise DataError(f"{name} was downloaded, but {after.message}")
+    return after.path
+
+
+def ready(name: str) -> Path:
+    """The folder of `name`, or a DataError that says which file lacks and what to run.
+
+    Looks whether the files are there, which is fast; `check` also reads them.
+    """
+    source = _source(name)
+    folder = root() / source.folder
+    for file in source.files:
+        if not (folder / file).is_file():
+            raise DataError(
+                f"{name} is not here: no {file} in {folder}. Run: ibtutor data get {name} "
+                "(or set IBTUTOR_DATA to the folder that has it)"
+            )
+    return folder
+
+
+def _source(name: str) -> Source:
+    if name not in SOURCES:
+        raise ValueError(f"data must be one of {', '.join(names())}; got {name!r}")
+    return SOURCES[name]
+
+
+def _ok(name: str, folder: Path) -> Status:
+    return Status(name, "ok", folder, f"whole, in {folder}")
+
+
+def _digest(path: Path, like: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5" if len(like) == 32 else "sha256").hexdigest()
+
+
+def _move_into_place(new: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        aside = place.with_name(place.name + ".corrupt")
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(place, aside)
+    os.replace(new, place)
