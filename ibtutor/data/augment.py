@@ -19,7 +19,7 @@ def to_float(
 
     Float images are only standardized. ValueError if `mean` does not fit the channels.
 
-    >>> to_float(torch.full((1, 1, 1, 1), 255, dtype=torch.uint8), (0.5,), (0.5,)).item()
+    >>> round(to_float(torch.full((1, 1, 1, 1), 255, dtype=torch.uint8), (0.5,), (0.5,)).item(), 6)
     1.0
     """
     channels = images.shape[1]

@@ -1,0 +1,1 @@
+"""Parts of `ibtutor.train`: plan, schedule, replicas, checkpoints. Use `ibtutor.train`."""
