@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from tools import execute, pages, site
+from tools import execute, pages, website
 
 
 def run_pages() -> bool:
@@ -28,7 +28,7 @@ def build() -> bool:
     if not run_pages():
         return False
     executed = time.monotonic()
-    site.build(pages.sources())
+    website.build(pages.sources())
     spent = f"execution {executed - start:.0f} s, site {time.monotonic() - executed:.0f} s"
     print(f"Built _build/html ({spent}). To look at it: make serve")
     return True
@@ -37,10 +37,10 @@ def build() -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["build", "execute", "pairs", "serve"])
-    commands = {"build": build, "execute": run_pages, "pairs": write_pairs, "serve": site.serve}
+    commands = {"build": build, "execute": run_pages, "pairs": write_pairs, "serve": website.serve}
     try:
         return 1 if commands[parser.parse_args().command]() is False else 0
-    except (pages.PairError, site.SiteError) as error:
+    except (pages.PairError, website.SiteError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
