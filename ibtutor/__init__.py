@@ -15,7 +15,9 @@ _NAMESPACES = (
     "losses",
     "models",
     "plots",
+    "probes",
     "record",
+    "saliency",
     "train",
 )
 

@@ -5,6 +5,8 @@ keeps the positive part. Kudo 2025, figures 7 and 8, shows such maps; here they 
 the share of a map's mass inside the digit's box and on its strokes.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -34,6 +36,7 @@ def grad_cam(
     layer: str,
     *,
     targets: Tensor | None = None,
+    transform: Callable[[Tensor], Tensor] | None = None,
     batch_size: int = 256,
 ) -> tuple[Tensor, Tensor]:
     """Grad-CAM maps at the size of the layer's output, not rescaled.
@@ -43,9 +46,10 @@ def grad_cam(
 
     Args:
         model: gives logits `(N, K)`; put into evaluation mode, and restored.
-        images: `(N, C, H, W)`.
+        images: `(N, C, H, W)`, moved to the model's device in batches.
         layer: name of the layer, as in `model.named_modules()`.
         targets: `(N,)` class to explain; None: the predicted class.
+        transform: applied to each batch first, for instance from bytes to standardized floats.
         batch_size: images at once.
 
     Returns:
@@ -67,14 +71,16 @@ def grad_cam(
         return caught[-1]
 
     handle = find_layer(model, layer).register_forward_hook(keep)
+    device = next(model.parameters()).device
     training = model.training
     model.eval()
     maps, scores = [], []
     try:
         for start in range(0, len(images), batch_size):
             caught.clear()
+            part = images[start : start + batch_size].to(device)
             with torch.enable_grad():  # also when the caller switched gradients off
-                logits = model(images[start : start + batch_size])
+                logits = model(part if transform is None else transform(part))
                 if len(caught) != 1 or caught[0].ndim != 4:
                     shapes = [tuple(a.shape) for a in caught]
                     raise ValueError(
