@@ -1,12 +1,12 @@
 """One training loop for many runs: strengths times seeds, data resident on the device.
 
-    from ibtutor import data, models, train
+from ibtutor import data, models, train
 
-    task = train.Task(data.digits("train"), data.digits("test"))
-    runs = [train.Run(strength=a, seed=s) for a in (0.0, 0.1, 0.5) for s in (0, 1)]
-    settings = train.Settings(epochs=20, optimizer="adam", lr=3e-3, schedule="cosine")
-    for done in train.fit(lambda: models.MLP(64, (256,), 10), task, runs, settings):
-        print(done.run.name, done.accuracy, done.history[-1]["loss"])
+task = train.Task(data.digits("train"), data.digits("test"))
+runs = [train.Run(strength=a, seed=s) for a in (0.0, 0.1, 0.5) for s in (0, 1)]
+settings = train.Settings(epochs=20, optimizer="adam", lr=3e-3, schedule="cosine")
+for done in train.fit(lambda: models.MLP(64, (256,), 10), task, runs, settings):
+    print(done.run.name, done.accuracy, done.history[-1]["loss"])
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def fit(
 
     >>> from ibtutor import data, models
     >>> task = Task(data.digits("train"), data.digits("test"))
-    >>> quick = Settings(epochs=8, optimizer="adam", lr=3e-3, schedule="cosine")
+    >>> quick = Settings(epochs=20, batch_size=64, optimizer="adam", lr=3e-3, schedule="cosine")
     >>> build = lambda: models.MLP(64, (64,), 10)
     >>> done = fit(build, task, [Run(0.0), Run(0.5)], quick, progress=False)
     >>> done[0].accuracy > 0.9 and done[0].history[-1]["loss"] < done[1].history[-1]["loss"]

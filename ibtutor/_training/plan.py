@@ -37,9 +37,7 @@ class Run:
 
     def __post_init__(self) -> None:
         if self.loss == "label_smoothing" and not 0 <= self.strength <= 1:
-            raise ValueError(
-                f"strength of label_smoothing must lie in [0, 1], got {self.strength}"
-            )
+            raise ValueError(f"strength of label_smoothing must lie in [0, 1], got {self.strength}")
         if not math.isfinite(self.strength) or self.strength < 0:
             raise ValueError(f"strength must be a number of at least 0, got {self.strength}")
 
@@ -160,8 +158,10 @@ def describe(thing: object) -> str:
     if hasattr(thing, "func"):  # functools.partial
         keywords = sorted(thing.keywords.items())
         return f"{describe(thing.func)}{thing.args}{keywords}"
-    return f"{thing.__module__}.{thing.__qualname__}" if hasattr(thing, "__qualname__") else repr(
-        thing
+    return (
+        f"{thing.__module__}.{thing.__qualname__}"
+        if hasattr(thing, "__qualname__")
+        else repr(thing)
     )
 
 
