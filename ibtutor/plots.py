@@ -1,6 +1,7 @@
 """One style for all figures, and figures that carry their own alternative text.
 
-This module never trains and never loads data.
+Importing this module sets the book's style for all of matplotlib, since labels and legends that
+are added to a figure later take the settings of that moment. It never trains or loads data.
 """
 
 import base64
@@ -57,6 +58,8 @@ STYLE = {
     "font.size": 10,
 }
 
+mpl.rcParams.update(STYLE)
+
 
 class Figure:
     """A picture with its alternative text and caption, as an HTML `<figure>`.
@@ -100,7 +103,7 @@ def show(fig: MatplotlibFigure, *, alt: str, caption: str) -> Figure:
     from matplotlib import pyplot as plt
 
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", bbox_inches="tight")
+    fig.savefig(buffer, format="png", bbox_inches="tight", dpi=STYLE["savefig.dpi"])
     width = round(fig.get_figwidth() * 110)
     plt.close(fig)
     return Figure(buffer.getvalue(), " ".join(alt.split()), " ".join(caption.split()), width)
@@ -115,8 +118,7 @@ def new(
     """
     from matplotlib import pyplot as plt
 
-    with mpl.rc_context(STYLE):
-        return plt.subplots(nrows, ncols, figsize=(width, height), layout="constrained")
+    return plt.subplots(nrows, ncols, figsize=(width, height), layout="constrained")
 
 
 def information_plane_axes(ax: Axes, h_y: float | None = None, limit: float | None = None) -> Axes:

@@ -1,0 +1,236 @@
+"""The command `ibtutor`: run experiments, read records, fetch data.
+
+Exit codes: 0 all well, 1 it ran and failed (or found something wrong), 2 bad use.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Label smoothing as an information bottleneck: experiments, records and data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Download and check the real data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Profile = Annotated[str, typer.Option(help="smoke, quick or paper.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+
+
+def main() -> None:
+    """Entry point of the console script: errors that teach become one line and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except (ValueError, TypeError) as error:
+        _fail(error, 2)
+    except RuntimeError as error:
+        _fail(error, 1)
+
+
+def _fail(error: Exception, code: int) -> None:
+    print(f"ibtutor: {error}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool, empty: str = "nothing") -> None:
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    elif not rows:
+        print(empty)
+    else:
+        import pandas as pd
+
+        with pd.option_context("display.max_colwidth", 88, "display.width", 200):
+            print(pd.DataFrame(rows).to_string(index=False))
+
+
+@app.command("list")
+def list_experiments(as_json: Json = False) -> None:
+    """List the experiments, what each one shows, and which records there are."""
+    from ibtutor import experiments, record
+
+    rows = []
+    for experiment in experiments.ids():
+        module = experiments.load(experiment)
+        found = [name for name in record.PROFILES if record.find(experiment, name)]
+        rows.append(
+            {"id": experiment, "source": module.SOURCE, "title": module.TITLE}
+            | {"records": " ".join(found) or "none", "data": " ".join(module.NEEDS) or "none"}
+        )
+    _print(rows, as_json)
+
+
+@app.command()
+def run(
+    experiment: str,
+    profile: Profile = "smoke",
+    device: Device = "cpu",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget an unfinished run.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run an experiment and write its record. A run that was killed goes on where it was."""
+    from ibtutor import experiments
+
+    _check_device(device)
+    path = experiments.execute(experiment, profile, device=device, progress=not quiet, fresh=fresh)
+    print(path)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        have = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        raise ValueError(
+            f"unknown device {device!r}; this machine has: {', '.join(have)}"
+        ) from None
+
+
+@app.command()
+def show(experiment: str, profile: str | None = None, as_json: Json = False) -> None:
+    """Show a record: summary, verdicts and where it comes from."""
+    from dataclasses import asdict
+
+    from ibtutor import experiments
+
+    found = experiments.recorded(experiment, profile)
+    if as_json:
+        body = asdict(found)
+        body.pop("arrays")
+        print(json.dumps(body, indent=1))
+        return
+    print(found.caption())
+    for name, value in found.summary.items():
+        print(f"  {name}: {value}")
+    for claim, judged in found.verdicts.items():
+        control = judged.get("survives_null_control")
+        suffix = f"; survives the null control: {control}" if control else ""
+        print(f"  [{judged['verdict']}{suffix}] {claim}: {judged['text']}")
+
+
+@app.command()
+def verify(
+    experiment: str,
+    profile: str | None = None,
+    seed: Annotated[int, typer.Option(help="Which of the record's seeds to run again.")] = 0,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Run one seed of a record again; exit code 1 and a stale ledger row if numbers drifted."""
+    from ibtutor import experiments
+
+    _check_device(device)
+    compared = experiments.verify(experiment, profile, seed=seed, device=device, progress=not quiet)
+    drifted = [row for row in compared if row["drifted"]]
+    _print(drifted, as_json, empty=f"{len(compared)} numbers compared, none drifted")
+    if drifted:
+        raise typer.Exit(1)
+
+
+@app.command()
+def pending(as_json: Json = False) -> None:
+    """List the experiments without a paper-scale record, and what each one waits for."""
+    from ibtutor import experiments
+
+    rows = experiments.pending()
+    if not as_json:
+        rows = [{k: v for k, v in row.items() if k != "detail"} for row in rows]
+    _print(rows, as_json, empty="every experiment has a paper-scale record")
+
+
+@app.command()
+def ledger(as_json: Json = False) -> None:
+    """List every claim with its verdict."""
+    from ibtutor import experiments
+
+    rows = experiments.ledger()
+    if not as_json:
+        rows = [{k: v for k, v in row.items() if k not in ("text", "source")} for row in rows]
+    _print(rows, as_json)
+
+
+@data_app.command("get")
+def data_get(names: list[str]) -> None:
+    """Download data sets by name (see `ibtutor data check`), checksums verified."""
+    from ibtutor import data
+
+    for name in names:
+        data.get(name)
+        status = data.check(name)
+        print(f"{name}: {status.state} at {status.path}")
+
+
+@data_app.command("check")
+def data_check(names: Annotated[list[str] | None, typer.Argument()] = None, as_json: Json = False):
+    """Say which data sets are there and whole; exit code 1 if a file is corrupt or was asked for
+    and is missing."""
+    from ibtutor import data
+
+    rows = []
+    for name in names or data.names():
+        status = data.check(name)
+        rows.append({"name": name, "state": status.state, "path": str(status.path)})
+    _print(rows, as_json)
+    bad = [row for row in rows if row["state"] == "corrupt" or (names and row["state"] != "ok")]
+    if bad:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check the installation: versions, device, data, records; exit code 1 on a problem."""
+    from ibtutor import data, experiments, provenance, record
+
+    rows = [{"what": k, "state": "ok", "detail": v} for k, v in provenance.versions().items()]
+    for row in rows:
+        row["state"] = "missing" if row["detail"] == "not installed" else "ok"
+    rows.append({"what": "device", "state": "ok", "detail": provenance.device_name(_best_device())})
+    rows.append({"what": "records go to", "state": "ok", "detail": str(record.folder())})
+    for name in data.names():
+        status = data.check(name)
+        state = "absent" if status.state == "missing" else status.state
+        rows.append({"what": f"data {name}", "state": state, "detail": str(status.path)})
+    for experiment in experiments.ids():
+        for profile in record.PROFILES:
+            if record.find(experiment, profile):
+                state, detail = _try(lambda e=experiment, p=profile: experiments.recorded(e, p))
+                rows.append({"what": f"record {experiment}.{profile}"} | _row(state, detail))
+    _print(rows, as_json)
+    if any(row["state"] in ("missing", "corrupt", "refused") for row in rows):
+        raise typer.Exit(1)
+
+
+def _best_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _try(read: Callable[[], Any]) -> tuple[str, str]:
+    from ibtutor.record import RecordError
+
+    try:
+        read()
+    except RecordError as error:
+        return "refused", str(error)
+    return "ok", ""
+
+
+def _row(state: str, detail: str) -> dict[str, str]:
+    return {"state": state, "detail": detail}
+
+
+if __name__ == "__main__":
+    main()
