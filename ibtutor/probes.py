@@ -14,11 +14,10 @@ A statement about a factor should hold for all of them.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -26,9 +25,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["KINDS", "ProbeScore", "last_linear", "penultimate", "probe", "probe_all"]
+__all__ = ["KINDS", "ProbeScore", "probe", "probe_all"]
 
 KINDS = ("linear", "whitened", "mlp")
 
@@ -51,72 +50,6 @@ class ProbeScore:
     chance: float
     dimensions: int
     converged: bool
-
-
-def last_linear(model: nn.Module) -> nn.Linear:
-    """The linear layer that was registered last: the classifier, if a model has one.
-
-    Raises:
-        ValueError: if the model has no linear layer.
-
-    >>> last_linear(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 4)))
-    Linear(in_features=2, out_features=4, bias=True)
-    """
-    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if not layers:
-        raise ValueError(f"{type(model).__name__} has no linear layer, so no penultimate features")
-    return layers[-1]
-
-
-def penultimate(
-    model: nn.Module,
-    images: Tensor,
-    *,
-    layer: nn.Module | None = None,
-    transform: Callable[[Tensor], Tensor] | None = None,
-    batch_size: int = 512,
-) -> Tensor:
-    """What enters the classifier when the model, in evaluation mode, sees the images.
-
-    Args:
-        model: the network; its mode is restored.
-        images: `(N, ...)`, moved to the model's device in batches.
-        layer: the classifier; None: the last linear layer.
-        transform: applied to each batch first, for instance from bytes to standardized floats.
-        batch_size: images at once.
-
-    Returns:
-        Features `(N, D)`, float32, on the CPU.
-
-    Raises:
-        ValueError: if the model does not use the layer, or there are no images.
-
-    >>> model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 4))
-    >>> x = torch.rand(5, 3)
-    >>> torch.equal(penultimate(model, x), model[:2](x))
-    True
-    """
-    if len(images) == 0:
-        raise ValueError("need at least one image, got an empty batch")
-    layer = last_linear(model) if layer is None else layer
-    device = next(model.parameters()).device
-    caught: list[Tensor] = []
-    handle = layer.register_forward_pre_hook(
-        lambda _module, inputs: caught.append(inputs[0].detach().flatten(1).float().cpu())
-    )
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            for part in images.split(batch_size):
-                part = part.to(device)
-                model(part if transform is None else transform(part))
-    finally:
-        handle.remove()
-        model.train(training)
-    if not caught:
-        raise ValueError(f"the model never calls the given layer {layer}")
-    return torch.cat(caught)
 
 
 def _features(name: str, x: ArrayLike | Tensor, y: ArrayLike | Tensor) -> tuple[NDArray, NDArray]:

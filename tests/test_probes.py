@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from ibtutor.probes import KINDS, penultimate, probe, probe_all
+from ibtutor.probes import KINDS, probe, probe_all
 
 
 @pytest.fixture(scope="module")
@@ -91,30 +89,3 @@ def test_wrong_input_is_refused():
         probe("linear", x, y, x[:, :1], y)
     with pytest.raises(ValueError, match="1 values that are not finite"):
         probe("linear", np.where(x == x[0, 0], np.nan, x), y, x, y)
-
-
-def test_penultimate_features_come_from_evaluation_mode():
-    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2))
-    x = torch.rand(10, 3)
-    model.train()
-    seen = penultimate(model, x, batch_size=3)
-    assert model.training
-    torch.testing.assert_close(model.eval()[3](seen), model(x))
-    assert not seen.requires_grad
-
-
-def test_penultimate_applies_the_transform_and_flattens():
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 1))
-    x = torch.randint(256, (4, 1, 5, 5)).to(torch.uint8)
-    seen = penultimate(model, x, layer=model[1], transform=lambda part: part.float() / 255)
-    torch.testing.assert_close(seen, model[0](x.float() / 255).flatten(1).detach())
-
-
-def test_penultimate_refuses_what_it_cannot_see():
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 1))
-    with pytest.raises(ValueError, match="Sequential has no linear layer"):
-        penultimate(model, torch.rand(4, 1, 5, 5))
-    with pytest.raises(ValueError, match="never calls"):
-        penultimate(model, torch.rand(4, 1, 5, 5), layer=nn.Linear(2, 2))
-    with pytest.raises(ValueError, match="empty batch"):
-        penultimate(model, torch.rand(0, 1, 5, 5), layer=model[1])
