@@ -27,7 +27,7 @@ def name(path: Path) -> str:
 
 def sources() -> list[Path]:
     """Every Markdown page that has cells, in order of name."""
-    pages = (path for path in BOOK.rglob("*.md") if "_" != path.parent.name[:1])
+    pages = (path for path in BOOK.rglob("*.md") if not path.parent.name.startswith("_"))
     return sorted(path for path in pages if CODE_CELL.search(path.read_text("utf8")))
 
 

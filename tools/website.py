@@ -66,7 +66,7 @@ def build(paths: list[Path]) -> None:
 
 
 def serve(port: int = 8000) -> None:
-    """Serve the site on this machine only. Fonts need http; opening the files directly does not do."""
+    """Serve the site on this machine only. The icon font needs http."""
     if not (HTML / "index.html").exists():
         raise SiteError("No site yet: run `make book` first")
     print(f"http://localhost:{port}/ (Ctrl-C ends it)", flush=True)

@@ -1,7 +1,7 @@
 """What this book adds to Sphinx.
 
-Chapters link to each other by full address, so that Colab and Jupyter can follow the links too; here
-such a link becomes a local one, and one to a page or section that does not exist is a warning.
+Chapters link to each other by full address, so that Colab and Jupyter can follow the links too.
+Here such a link becomes a local one, and one to a page or section that does not exist is a warning.
 A page's description for search engines is `myst: html_meta: description` in its front matter, else
 its first paragraph.
 """
@@ -67,7 +67,21 @@ def describe(app: Sphinx, pagename: str, templatename: str, context: dict, doctr
         context["metatags"] = context.get("metatags", "") + "\n" + tag
 
 
+def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Leave out sphinx-thebe's scripts: live kernels are not used, and they name another host."""
+    context["script_files"] = [
+        script
+        for script in context.get("script_files", [])
+        if "thebe" not in f"{getattr(script, 'filename', script)} {_body(script)}".lower()
+    ]
+
+
+def _body(script) -> str:
+    return getattr(script, "attributes", {}).get("body", "")
+
+
 def setup(app: Sphinx) -> dict:
     app.connect("doctree-resolved", localize_links)
     app.connect("html-page-context", describe)
+    app.connect("html-page-context", drop_thebe, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
