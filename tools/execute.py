@@ -27,6 +27,12 @@ SECONDS_A_PAGE = int(os.environ.get("BOOK_SECONDS_A_PAGE", "300"))
 AT_A_TIME = int(os.environ.get("BOOK_AT_A_TIME", "2"))
 # These say where to log or find things and change no output of a page in the smoke profile.
 UNHASHED = {"IBTUTOR_CHECK_LOG"}
+# A killed pytest writes no report of its own.
+KILLED = (
+    '<testsuites><testsuite name="pytest" tests="1" failures="1">'
+    '<testcase classname="chapters" name="{page}" time="{seconds}">'
+    '<failure message="{said}"/></testcase></testsuite></testsuites>\n'
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,7 @@ def run_page(path: Path, mark: str) -> Outcome:
     command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", str(copy), "-q"]
     command += [f"--nbmake-timeout={SECONDS_A_PAGE}", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command += [f"--junitxml={report}", f"--rootdir={pages.ROOT}"]
+    report.unlink(missing_ok=True)
     start = time.monotonic()
     process = subprocess.Popen(
         command,
@@ -125,7 +132,9 @@ def run_page(path: Path, mark: str) -> Outcome:
         output, _ = process.communicate(timeout=SECONDS_A_PAGE)
     except subprocess.TimeoutExpired:
         _kill_tree(process)
-        output = process.communicate()[0] + f"\n{page}: killed after {SECONDS_A_PAGE} seconds\n"
+        said = f"{page}: killed after {SECONDS_A_PAGE} seconds"
+        output = f"{process.communicate()[0]}\n{said}\n"
+        report.write_text(KILLED.format(page=page, said=said, seconds=SECONDS_A_PAGE), "utf8")
     seconds = round(time.monotonic() - start, 1)
     ok = process.returncode == 0
     if ok:

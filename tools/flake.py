@@ -1,0 +1,198 @@
+"""How safely do the chapters' checks hold? Run them over seeds and threads, compare the margins.
+
+    make flake ARGS="information_quantities --seeds 5"
+
+Each chapter's code cells run in a forked child for every seed and for one and two threads. A check
+that fails is noted, and the chapter goes on. The table gives, for every check, its mean margin over
+the standard deviation of its value; below 4 it will fail by chance some day. It is printed and kept
+in benchmarks/flake.csv.
+"""
+
+import argparse
+import contextlib
+import csv
+import itertools
+import json
+import math
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import traceback
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from IPython.core.inputtransformer2 import TransformerManager
+
+from tools import pages
+
+TABLE = pages.ROOT / "benchmarks" / "flake.csv"
+SAFE = 4.0
+FIELDS = [
+    "chapter",
+    "check",
+    "runs",
+    "failed",
+    "threshold",
+    "above",
+    "mean_value",
+    "sd_value",
+    "mean_margin",
+    "min_margin",
+    "margin_over_sd",
+]
+
+
+def preload() -> None:
+    """Import once, before the forks, what takes seconds. Computes nothing: no threads are made."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import pandas  # noqa: F401
+    import sklearn  # noqa: F401
+    import torch  # noqa: F401
+    import torchvision  # noqa: F401
+
+
+def _go_on_after_failures() -> None:
+    from ibtutor import checks
+
+    strict = checks.check
+
+    def lenient(name, value, threshold, **options):
+        try:
+            return strict(name, value, threshold, **options)
+        except AssertionError:
+            return float(value)  # logged with its negative margin; the next checks count too
+
+    checks.check = lenient
+
+
+def _run_cells(path: Path) -> None:
+    transform = TransformerManager().transform_cell
+    scope = {"__name__": "__main__"}
+    for cell in pages.code_cells(pages.read_markdown(path)):
+        code = compile(transform(cell.source), f"<{path.stem}>", "exec")
+        expected = "raises-exception" in cell.metadata.get("tags", [])
+        try:
+            exec(code, scope)
+        except Exception:
+            if not expected:
+                raise
+
+
+def run_once(job: tuple[Path, int, int]) -> dict:
+    """Run one chapter with one seed and number of threads; return its margins and its error."""
+    path, seed, threads = job
+    import torch
+
+    torch.set_num_threads(threads)
+    error = None
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "checks.jsonl"
+        os.environ.update(IBTUTOR_SEED=str(seed), IBTUTOR_CHECK_LOG=str(log))
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        os.chdir(folder)
+        _go_on_after_failures()
+        with open(os.devnull, "w") as sink, contextlib.redirect_stdout(sink):
+            try:
+                _run_cells(path)
+            except Exception:
+                error = traceback.format_exc()
+        lines = log.read_text("utf8").splitlines() if log.exists() else []
+    entries = [{"chapter": pages.name(path), **json.loads(line)} for line in lines]
+    return {"job": f"{pages.name(path)} seed {seed} threads {threads}", "error": error} | {
+        "entries": _numbered(entries)
+    }
+
+
+def _numbered(entries: list[dict]) -> list[dict]:
+    """Tell apart checks of the same name in one run, by their order."""
+    seen: Counter = Counter()
+    for entry in entries:
+        seen[entry["name"]] += 1
+        if seen[entry["name"]] > 1:
+            entry["name"] += f" ({seen[entry['name']]})"
+    return entries
+
+
+def summarize(entries: list[dict]) -> list[dict]:
+    """One row for every check: its margin over the standard deviation of its value."""
+    groups = defaultdict(list)
+    for entry in entries:
+        groups[entry["chapter"], entry["name"]].append(entry)
+    rows = []
+    for (chapter, name), runs in sorted(groups.items()):
+        values, margins = [r["value"] for r in runs], [r["margin"] for r in runs]
+        spread = statistics.stdev(margins) if len(margins) > 1 else math.nan
+        mean = statistics.fmean(margins)
+        ratio = mean / spread if spread > 0 else math.copysign(math.inf, mean or 1.0)
+        numbers = [statistics.fmean(values), spread, mean, min(margins), ratio]
+        first = [chapter, name, len(runs), sum(m < 0 for m in margins)]
+        limits = [runs[0]["threshold"], runs[0]["above"]]
+        row = [*first, *limits, *(float(f"{number:.6g}") for number in numbers)]
+        rows.append(dict(zip(FIELDS, row, strict=True)))
+    return rows
+
+
+def save(rows: list[dict], table: Path = TABLE) -> None:
+    """Write the rows; chapters that were not run keep the rows they had."""
+    fresh = {row["chapter"] for row in rows}
+    kept = []
+    if table.exists():
+        with table.open(newline="", encoding="utf8") as file:
+            kept = [row for row in csv.DictReader(file) if row["chapter"] not in fresh]
+    table.parent.mkdir(exist_ok=True)
+    with table.open("w", newline="", encoding="utf8") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        writer.writeheader()
+        writer.writerows(sorted(kept + rows, key=lambda row: (row["chapter"], row["check"])))
+
+
+def report(rows: list[dict]) -> None:
+    print(f"{'chapter':<28} {'check':<52} {'runs':>4} {'failed':>6} {'margin/sd':>10}")
+    for row in sorted(rows, key=lambda row: row["margin_over_sd"]):
+        mark = " <- too close" if row["margin_over_sd"] < SAFE else ""
+        print(
+            f"{row['chapter'][:28]:<28} {row['check'][:52]:<52} {row['runs']:>4} "
+            f"{row['failed']:>6} {row['margin_over_sd']:>10.3g}{mark}"
+        )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("chapters", nargs="*", help="slugs; all chapters without any")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments()
+    chosen = [p for p in pages.sources() if not options.chapters or p.stem in options.chapters]
+    if unknown := set(options.chapters) - {path.stem for path in chosen}:
+        print(f"No such chapter: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    jobs = list(itertools.product(chosen, range(options.seeds), options.threads))
+    preload()
+    entries, errors = [], []
+    with multiprocessing.get_context("fork").Pool(options.jobs, maxtasksperchild=1) as pool:
+        for result in pool.imap_unordered(run_once, jobs, chunksize=1):
+            entries += result["entries"]
+            if result["error"]:
+                errors.append(f"{result['job']}\n{result['error']}")
+                print(f"error in {result['job']}", flush=True)
+    rows = summarize(entries)
+    save(rows)
+    report(rows)
+    for error in errors[:5]:
+        print(f"\n{error}", file=sys.stderr)
+    close = [row for row in rows if row["margin_over_sd"] < SAFE]
+    print(f"{len(jobs)} runs, {len(errors)} errors, {len(rows)} checks, {len(close)} too close")
+    return 1 if errors or close else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
