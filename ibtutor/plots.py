@@ -7,7 +7,7 @@ are added to a figure later take the settings of that moment. It never trains or
 import base64
 import html
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -161,3 +161,57 @@ def image_grid(
         ax.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         ax.set_title(title, fontsize=8)
     return fig
+
+
+_CENTERS = {"Y": (-0.6, 0.35), "Z": (0.6, 0.35), "X": (0.0, -0.69)}
+_PLACES = {
+    "H[X|Y,Z]": (0, -1.2),
+    "H[Y|X,Z]": (-1.05, 0.62),
+    "H[Z|X,Y]": (1.05, 0.62),
+    "I[X;Y|Z]": (-0.62, -0.34),
+    "I[X;Z|Y]": (0.62, -0.34),
+    "I[Y;Z|X]": (0, 0.72),
+    "I[X;Y;Z]": (0, 0.02),
+}
+
+
+def three_circles(
+    ax: Axes, pieces: Mapping[str, float], title: str = "", texts: Mapping[str, str] | None = None
+) -> Axes:
+    """Draw the seven pieces of three variables on equal circles, numbers in nats.
+
+    Areas are not to scale: a piece may be negative, which no area can show; it is hatched in
+    orange. The strength of a color is the size of the piece. `texts` replaces numbers by words.
+
+    Raises
+    ------
+    ValueError
+        `pieces` does not hold exactly the seven names, from "H[X|Y,Z]" to "I[X;Y;Z]".
+    """
+    if set(pieces) != set(_PLACES):
+        raise ValueError(f"pieces must be named {sorted(_PLACES)}, got {sorted(pieces)}")
+    import numpy as np
+
+    grid = np.stack(np.meshgrid(*[np.linspace(-1.85, 1.85, 500)] * 2))
+    disk = {k: ((grid - np.reshape(c, (2, 1, 1))) ** 2).sum(0) < 1 for k, c in _CENTERS.items()}
+    top = max(abs(value) for value in pieces.values())
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1}
+    for name, value in pieces.items():
+        circles = name[2:].split("|")[0]  # left of the bar: the circles that the piece lies in
+        region = np.logical_and.reduce([disk[k] == (k in circles) for k in _CENTERS])
+        zero = abs(value) < 1e-9
+        if not zero:
+            color, strength = palette[1 if value < 0 else 5], 0.15 + 0.6 * abs(value) / top
+            ax.contourf(*grid, region, [0.5, 1.5], colors=[color], alpha=strength)
+        if value < 0 and not zero:
+            ax.contourf(*grid, region, [0.5, 1.5], colors="none", hatches=["///"])
+        number = "0" if zero else f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
+        text = (texts or {}).get(name, number)
+        ax.text(*_PLACES[name], text, ha="center", va="center", fontsize=9, bbox=box)
+    angle = np.linspace(0, 2 * np.pi, 200)
+    for name, (x, y) in _CENTERS.items():
+        ax.plot(x + np.cos(angle), y + np.sin(angle), color="black", lw=1.2)
+        ax.text(2.6 * x, 1.2 if y > 0 else -1.85, name, fontsize=13, ha="center", va="center")
+    ax.set(title=title, aspect="equal", xlim=(-1.9, 1.9), ylim=(-2.0, 1.6))
+    ax.axis("off")
+    return ax
