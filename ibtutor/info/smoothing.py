@@ -129,8 +129,8 @@ def mix_outputs(probs: ArrayLike, alpha: float, smoothing: ArrayLike | None = No
     Raises:
         ValueError: rows that are no distributions, alpha outside [0, 1], r of another length.
 
-    >>> mix_outputs([[1.0, 0.0]], 0.1).tolist()
-    [[0.95, 0.05]]
+    >>> mix_outputs([[1.0, 0.0]], 0.2).tolist()
+    [[0.9, 0.1]]
     """
     p = _validate.probabilities(probs, "probs")
     strength = _validate.unit_interval(alpha)
