@@ -37,11 +37,20 @@ def verify(
     return compared
 
 
+# Floats that are settings, not measurements. Strings, booleans and integers always are.
+_FLOAT_SETTINGS = frozenset(
+    ("alpha", "beta", "eps", "gamma", "rate", "strength", "temperature", "weight_decay")
+)
+
+
 def _settings(row: dict[str, Any]) -> tuple:
-    """What names a row: its strings, booleans and declared settings, but not its seed."""
-    keys = ("alpha", "beta", "strength", "epoch", "rate", "gamma", "weight_decay")
-    named = {k: v for k, v in row.items() if isinstance(v, str | bool) or k in keys}
-    return tuple(sorted((k, str(v)) for k, v in named.items()))
+    """What names a row among those of one seed."""
+    named = {
+        name: value
+        for name, value in row.items()
+        if name != "seed" and (name in _FLOAT_SETTINGS or not isinstance(value, float))
+    }
+    return tuple(sorted((name, str(value)) for name, value in named.items()))
 
 
 def _compare(recorded_rows: list[dict], rows: list[dict], seed: int) -> list[dict[str, Any]]:
@@ -53,11 +62,11 @@ def _compare(recorded_rows: list[dict], rows: list[dict], seed: int) -> list[dic
         peers = groups.get(_settings(row), [])
         same = [peer for peer in peers if peer.get("seed", seed) == seed]
         for name, value in row.items():
-            if not same or name == "seed" or isinstance(value, str | bool | None):
+            if not same or not isinstance(value, float) or name in _FLOAT_SETTINGS:
                 continue
-            before = same[0].get(name)
-            if not isinstance(before, int | float):
+            if name == "seconds" or not isinstance(same[0].get(name), float):
                 continue
+            before = same[0][name]
             spread = _spread([peer[name] for peer in peers if name in peer])
             allowed = max(3 * spread, 1e-6 * max(1.0, abs(before)))
             drifted = not abs(value - before) <= allowed

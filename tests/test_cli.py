@@ -1,0 +1,102 @@
+"""The command: exit codes 0, 1 and 2, JSON for programs, one clear line for people."""
+
+import json
+import sys
+
+import pytest
+
+from ibtutor import cli
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("IBTUTOR_RECORDS", str(tmp_path / "records"))
+    monkeypatch.setenv("IBTUTOR_DATA", str(tmp_path / "data"))
+    return tmp_path
+
+
+@pytest.fixture
+def ibtutor(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ibtutor", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return call
+
+
+def test_list_names_every_experiment(ibtutor):
+    code, out, _ = ibtutor("list", "--json")
+    assert code == 0
+    assert "kudo_fig4_cifar10h" in [row["id"] for row in json.loads(out)]
+
+
+def test_run_show_and_verify(ibtutor):
+    code, out, _ = ibtutor("run", "kudo_fig1", "--quiet")
+    assert code == 0
+    assert out.strip().endswith("kudo_fig1.smoke.json")
+    code, out, _ = ibtutor("show", "kudo_fig1", "--profile", "smoke")
+    assert code == 0
+    assert "[reproduced] corner" in out
+    code, out, _ = ibtutor("show", "kudo_fig1", "--profile", "smoke", "--json")
+    assert json.loads(out)["profile"] == "smoke"
+    code, out, _ = ibtutor("verify", "kudo_fig1", "--profile", "smoke", "--quiet")
+    assert code == 0
+    assert "none drifted" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("run", "kudo_fig99"), 2, "unknown experiment 'kudo_fig99'"),
+        (("run", "kudo_fig1", "--profile", "huge"), 2, "got 'huge'"),
+        (("run", "kudo_fig1", "--device", "abacus"), 2, "unknown device 'abacus'"),
+        (("show", "kudo_fig4_cifar10h", "--profile", "smoke"), 1, "no smoke record"),
+        (("data", "check", "imagenet"), 2, "imagenet"),
+        (("data", "check", "mnist"), 1, ""),
+        (("run",), 2, "Missing argument"),
+        (("fly",), 2, "No such command"),
+        (("run", "kudo_fig4_cifar10h", "--profile", "paper", "--quiet"), 1, "data get cifar10h"),
+    ],
+)
+def test_bad_use_says_what_was_received(ibtutor, arguments, code, message):
+    got, _, err = ibtutor(*arguments)
+    assert got == code
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_pending_says_what_is_missing(ibtutor):
+    code, out, _ = ibtutor("pending", "--json")
+    assert code == 0
+    assert {row["reason"] for row in json.loads(out)} <= {"not run", "no data", "no GPU"}
+
+
+def test_ledger_has_a_verdict_for_every_claim(ibtutor):
+    from ibtutor import experiments
+
+    code, out, _ = ibtutor("ledger", "--json")
+    assert code == 0
+    rows = json.loads(out)
+    assert len(rows) == sum(len(experiments.load(name).CLAIMS) for name in experiments.ids())
+
+
+def test_doctor_finds_a_damaged_record(ibtutor, own_folders):
+    ibtutor("run", "kudo_fig1", "--quiet")
+    assert ibtutor("doctor", "--json")[0] == 0
+    path = own_folders / "records" / "kudo_fig1.smoke.json"
+    path.write_text(path.read_text()[:100])
+    code, out, _ = ibtutor("doctor")
+    assert code == 1
+    assert "truncated" in out
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "run", "show", "verify", "pending", "ledger", "data", "doctor"]
+)
+def test_every_command_has_help(ibtutor, command):
+    code, out, _ = ibtutor(command, "--help")
+    assert code == 0
+    assert "Usage" in out
