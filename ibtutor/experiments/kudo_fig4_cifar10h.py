@@ -115,6 +115,25 @@ def smoothing_at_rate(p_y_given_x: Tensor, rate: float) -> float:
     return float(plane(alpha).i_ty)
 
 
+def common_information(p_y_given_x: Tensor) -> float:
+    """Entropy in nats of the component: the highest rate at which I(T;Y) = I(X;T) is possible.
+
+    Inputs that share a possible label belong to one component (Gacs and Körner 1973).
+
+    >>> common_information(torch.eye(4))  # nothing contradicts: H(Y) = log 4
+    1.3862943611198906
+    >>> common_information(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]))
+    0.0
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    possible = (p_y_given_x > 0).double()
+    count, component = connected_components((possible.T @ possible).cpu().numpy())
+    share = torch.zeros(count, dtype=torch.float64)
+    share.index_add_(0, torch.as_tensor(component).long(), p_y_given_x.double().mean(0).cpu())
+    return float(torch.special.entr(share).sum().abs())
+
+
 def run(
     config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
 ) -> Result:
@@ -166,6 +185,8 @@ def _summary(p_y_given_x: Tensor, rows: list[dict]) -> dict:
         "h_y": float(labels.h_y),
         "i_xy": float(labels.i_xt),
         "h_y_given_x": float(labels.h_y - labels.i_xt),
+        "unanimous": float((p_y_given_x.max(1).values == 1).double().mean()),
+        "common_information": common_information(p_y_given_x),
         "ceiling_of_smoothing": float(labels.i_ty),
         "smallest_gain_of_solver_over_smoothing": min(gains),
         "largest_gain_of_solver_over_smoothing": max(gains),
