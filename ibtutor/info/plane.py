@@ -16,10 +16,10 @@ from ibtutor.info._validate import ArrayLike
 from ibtutor.info.entropy import entropy
 
 # A chunk of the matrix and its scratch copy stay in a 2 MB cache.
-_CHUNK_ELEMENTS = {"cpu": 2**16}
+_CHUNK_ELEMENTS = {"cpu": 2**17}
 _CHUNK_ELEMENTS_ON_DEVICE = 2**22
 # Rows of one class are added in the input's type this many at a time, then in float64.
-_RUN = 32
+_RUN = 16
 # Rows whose class sums are gathered before they go to float64.
 _BLOCK_ELEMENTS = 2**25
 _MAX_BLOCK_ROWS = 2**18
@@ -235,8 +235,10 @@ class _HardLabels(_Collector):
 
     def close(self) -> None:
         sums = self.partial[: len(self.run_label)]
-        for labels, part in zip(self.run_label.split(256), sums.split(256), strict=True):
-            self.joint.index_add_(0, labels, part.to(torch.float64))
+        rows = max(1, 2**16 // sums.shape[1])
+        wide = sums.new_empty((rows, sums.shape[1]), dtype=torch.float64)
+        for labels, part in zip(self.run_label.split(rows), sums.split(rows), strict=True):
+            self.joint.index_add_(0, labels, wide[: len(part)].copy_(part))
 
     def marginal(self) -> torch.Tensor:
         counts = torch.bincount(self.labels, self.weights, minlength=len(self.joint))
