@@ -77,7 +77,7 @@ def minimize_by_adam(
     p_y_given_x: Tensor, config: Config, start: str, seed: int, progress: bool, device: str
 ) -> tuple[Tensor, Tensor]:
     """All betas at once: their losses share no parameter, so one sum has every one's gradient."""
-    from tqdm.auto import tqdm
+    from tqdm import tqdm  # tqdm.auto warns in notebooks that lack widgets
 
     betas = torch.tensor(config.betas, device=device)
     p = p_y_given_x.to(device=device, dtype=torch.float32)
