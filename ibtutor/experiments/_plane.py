@@ -229,26 +229,31 @@ def null_control(rows: list[dict]) -> list[dict]:
 
 
 def _control(rows: list[dict], control: str, alpha: float, on_train: list[dict]):
-    """Test rows of a control at that alpha, and how far off its training I(T;Y) is."""
-    target = float(np.mean([row["i_ty"] for row in on_train])) if on_train else math.nan
+    """Test rows of a control for that alpha, and how far off its training I(T;Y) is.
+
+    Outputs changed after training have a strength for each alpha; of what is trained (penalty,
+    weight decay) the strength with the nearest mean I(T;Y) is taken.
+    """
     if control == "ce":
         return final(rows, "ls", "test", 0.0), None
-    chosen: Callable[[dict], bool]
     at_end = final(rows, control, "train")
-    if control == "wd":
-        strengths = {row["strength"] for row in at_end}
-        means = {s: np.mean([r["i_ty"] for r in at_end if r["strength"] == s]) for s in strengths}
+    if control in ("mix", "temperature"):
+        at_end = [row for row in at_end if row["alpha"] == alpha]
+        theirs = [row for row in final(rows, control, "test") if row["alpha"] == alpha]
+    else:
+        target = np.mean([row["i_ty"] for row in on_train])
+        means: dict[float, list[float]] = {}
+        for row in at_end:
+            means.setdefault(row["strength"], []).append(row["i_ty"])
         if not means:
             return [], None
-        nearest = min(means, key=lambda s: abs(means[s] - target))
-        chosen = lambda row: row["strength"] == nearest  # noqa: E731
-    else:
-        chosen = lambda row: row["alpha"] == alpha  # noqa: E731
-    matched = [row["i_ty"] for row in at_end if chosen(row)]
-    if not matched:
+        nearest = min(means, key=lambda s: abs(np.mean(means[s]) - target))
+        at_end = [row for row in at_end if row["strength"] == nearest]
+        theirs = [row for row in final(rows, control, "test") if row["strength"] == nearest]
+    reached = [row["i_ty"] for row in at_end]
+    if not reached or not on_train:
         return [], None
-    theirs = [row for row in final(rows, control, "test") if chosen(row)]
-    return theirs, float(np.mean(matched)) - target
+    return theirs, float(np.mean(reached) - np.mean([row["i_ty"] for row in on_train]))
 
 
 def _fingerprints(task: train.Task) -> dict[str, str]:
