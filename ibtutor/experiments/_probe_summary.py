@@ -1,0 +1,71 @@
+"""From rows of probed networks to means, spreads and differences."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ibtutor.experiments._null_control import MATCH_NATS, difference, mean_and_error, nearest
+
+PROBES = ("linear", "whitened", "mlp")
+
+
+def _groups(rows: Iterable[dict], method: str, key: str) -> dict[float, list[dict]]:
+    groups: dict[float, list[dict]] = {}
+    for row in rows:
+        if row["method"] == method and not row["diverged"]:
+            groups.setdefault(row[key], []).append(row)
+    return groups
+
+
+def _column(rows: Iterable[dict], name: str) -> list[float]:
+    return [row[name] for row in rows]
+
+
+def summarize(rows: list[dict]) -> dict[str, Any]:
+    """Means, spreads, differences to cross-entropy and to the matched null controls."""
+    by_alpha = _groups(rows, "ls", "alpha")
+    by_decay = _groups(rows, "wd", "weight_decay")
+    names = ["accuracy", "train_accuracy", "i_ty", *(f"probe_{kind}" for kind in PROBES)]
+    summary: dict[str, Any] = {"settings": []}
+    for method, groups in (("ls", by_alpha), ("wd", by_decay)):
+        for key, members in sorted(groups.items()):
+            entry: dict[str, Any] = {"method": method, "strength": key, "trials": len(members)}
+            for name in names:
+                entry[name], entry[f"{name}_sd"], _ = mean_and_error(_column(members, name))
+            summary["settings"].append(entry)
+    plain = by_alpha.get(0.0, [])
+    summary["against_cross_entropy"] = [
+        _compare(alpha, members, plain)
+        for alpha, members in sorted(by_alpha.items())
+        if alpha > 0 and plain
+    ]
+    summary["against_weight_decay"] = []
+    for alpha, members in sorted(by_alpha.items()):
+        if alpha > 0 and (found := nearest(by_decay, mean_and_error(_column(members, "i_ty"))[0])):
+            decay, off = found
+            entry = _compare(alpha, members, by_decay[decay])
+            entry |= {"weight_decay": decay, "i_ty_off": off, "matched": abs(off) <= MATCH_NATS}
+            summary["against_weight_decay"].append(entry)
+    summary["rise"] = _rise(by_alpha)
+    return summary
+
+
+def _compare(alpha: float, ours: list[dict], theirs: list[dict]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"alpha": alpha}
+    for name in ("accuracy", *(f"probe_{kind}" for kind in PROBES)):
+        entry[name] = difference(_column(ours, name), _column(theirs, name))
+    return entry
+
+
+def _rise(by_alpha: dict[float, list[dict]]) -> dict[str, Any]:
+    """How far each probe at the strongest smoothing lies above its lowest mean."""
+    if not by_alpha:
+        return {}
+    strongest, rises = max(by_alpha), {}
+    for kind in PROBES:
+        name = f"probe_{kind}"
+        low = min(by_alpha, key=lambda a: mean_and_error(_column(by_alpha[a], name))[0])
+        rises[kind] = {
+            "lowest_at": low,
+            **difference(_column(by_alpha[strongest], name), _column(by_alpha[low], name)),
+        }
+    return {"strongest": strongest, **rises}
