@@ -42,10 +42,11 @@ def evaluate(scores: torch.Tensor, w: torch.Tensor, p: torch.Tensor, hard: bool)
     for rows in range(0, len(w), step := max(1, _CHUNK // len(flat))):
         part, weight = w[rows : rows + step], p[rows : rows + step]
         q = (flat @ part.T).view(batch, symbols, -1)
-        top, best = q.max(1, keepdim=True)
         if hard:
+            best = q.argmax(1, keepdim=True)
             q = torch.zeros_like(q).scatter_(1, best, weight.expand_as(best))
         else:
+            top = q.amax(1, keepdim=True)
             total = q.sub_(top).exp_().sum(1)
             log_z += (top[:, 0] + total.log()) @ weight
             q *= (weight / total)[:, None]
@@ -112,51 +113,51 @@ class _State:
     """Scores on the way, the last accepted point, and the differences kept for the mixing."""
 
     def __init__(self, scores: torch.Tensor, tol: float):
-        size = (len(scores), 0, scores[0].numel())
-        self.tol, self.scores = tol, scores
+        size = (len(scores), _MEMORY, scores[0].numel())
+        self.tol, self.scores, self.count = tol, scores, 0
         self.d_image = scores.new_zeros(size)
         self.d_residual = scores.new_zeros(size)
         self.kept: Points | None = None
+        self.image: torch.Tensor | None = None
+        self.objective = scores.new_full(size[:1], -torch.inf)
         self.quiet = torch.zeros(len(scores), dtype=torch.int64)
 
     def advance(self, now: Points, beta: torch.Tensor, hard: bool) -> torch.Tensor:
         """Accept or reject the evaluated point, mix the next one, say which have converged."""
-        objective = now.objective(beta)
-        if self.kept is None:
-            worse = torch.zeros_like(beta, dtype=torch.bool)
-            gain = torch.full_like(beta, torch.inf)
-        else:
-            gain = objective - self.kept.objective(beta)
-            worse = gain < -1e-13
         image = update(now.joint, beta, hard)
         residual = image - self.scores
-        if self.kept is not None:
-            self._remember(image, residual, worse)
+        objective = now.objective(beta)
+        gain = objective - self.objective
+        worse = gain < -1e-13
+        self._remember(image, residual)
+        if worse.any():  # go back to the last good point and on from there by a plain step
             now = Points(*(_where(worse, a, b) for a, b in _pairs(self.kept, now)))
             self.scores = _where(worse, self.kept_scores, self.scores)
             image = _where(worse, self.image, image)
             residual = _where(worse, self.residual, residual)
-        self.kept, self.kept_scores = now, self.scores
+            objective = torch.where(worse, self.objective, objective)
+            # The history has misled: forget it.
+            self.d_image[worse] = 0.0
+            self.d_residual[worse] = 0.0
+        self.kept, self.kept_scores, self.objective = now, self.scores, objective
         self.image, self.residual = image, residual
-        size = _spread(now.joint, residual)
-        still = (beta * size < self.tol) & (gain.abs() < self.tol) & ~worse
         if hard:
-            still = gain <= 0
-        self.quiet = torch.where(still, self.quiet + 1, 0)
-        self.scores = image if hard else self._mix(now.joint)
-        return self.quiet >= (1 if hard else 2)
+            self.scores = image
+            return gain <= 0
+        still = (beta * _spread(now.joint, residual) < self.tol) & (gain.abs() < self.tol)
+        self.quiet = (self.quiet + 1) * still
+        self.scores = self._mix(now.joint)
+        return self.quiet >= 2
 
-    def _remember(self, image: torch.Tensor, residual: torch.Tensor, worse: torch.Tensor) -> None:
-        shape = (len(image), 1, -1)
-        new = (image - self.image).reshape(shape), (residual - self.residual).reshape(shape)
-        self.d_image = torch.cat([self.d_image, new[0]], 1)[:, -_MEMORY:]
-        self.d_residual = torch.cat([self.d_residual, new[1]], 1)[:, -_MEMORY:]
-        # After a step that lost ground the history misleads: forget it, go on from a plain step.
-        self.d_image[worse] = 0.0
-        self.d_residual[worse] = 0.0
+    def _remember(self, image: torch.Tensor, residual: torch.Tensor) -> None:
+        if self.image is not None:
+            slot = self.count % _MEMORY
+            self.d_image[:, slot] = (image - self.image).flatten(1)
+            self.d_residual[:, slot] = (residual - self.residual).flatten(1)
+            self.count += 1
 
     def _mix(self, joint: torch.Tensor) -> torch.Tensor:
-        if self.d_image.shape[1] < 2:
+        if self.count < 2:
             return self.image
         weight = joint.reshape(len(joint), 1, -1).sqrt()
         basis = self.d_residual * weight
@@ -170,10 +171,18 @@ class _State:
         return self.image - step
 
     def select(self, keep: torch.Tensor) -> None:
-        for name in ("scores", "kept_scores", "image", "residual", "d_image", "d_residual"):
+        for name in (
+            "scores",
+            "kept_scores",
+            "image",
+            "residual",
+            "d_image",
+            "d_residual",
+            "objective",
+            "quiet",
+        ):
             setattr(self, name, getattr(self, name)[keep])
         self.kept = Points(self.kept.joint[keep], self.kept.i_xt[keep], self.kept.i_ty[keep])
-        self.quiet = self.quiet[keep]
 
 
 def _spread(joint: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:

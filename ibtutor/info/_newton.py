@@ -40,7 +40,7 @@ def polish(
             radius = min(2 * radius, 16.0) if gain > promised / 4 else radius
         else:
             radius /= 4
-            if radius < 1e-6:
+            if radius < 1e-6 or promised < 1e-12:  # rounding decides: no better point to find
                 break
     return scores, now
 

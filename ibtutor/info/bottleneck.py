@@ -17,7 +17,7 @@ from ibtutor.info._starts import starts
 from ibtutor.info._validate import ArrayLike
 
 _HARD = 1e-9  # below, soft and hard encoders differ by less than beta log T in the objective
-_PATIENCE = 30  # plain and mixed steps before Newton steps take over
+_PATIENCE = 40  # plain and mixed steps before Newton steps take over
 _ITERATIONS = 2000  # for problems too large for Newton steps
 
 
@@ -135,10 +135,10 @@ def _betas(value: Sequence[float] | float) -> torch.Tensor:
 
 
 def _encode(scores: torch.Tensor, w: torch.Tensor, hard: bool) -> torch.Tensor:
-    logits = w @ scores.T
+    logits = scores @ w.T  # symbols first: a softmax over the last dimension is slower
     if hard:
-        return torch.nn.functional.one_hot(logits.argmax(1), logits.shape[1]).to(w.dtype)
-    return torch.softmax(logits, 1)
+        return torch.nn.functional.one_hot(logits.argmax(0), len(scores)).to(w.dtype)
+    return torch.softmax(logits, 0).T
 
 
 def _point(rows: Rows, scores: torch.Tensor, hard: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -157,7 +157,7 @@ def _search(
         small = summarize(rows)
         joint = first.repeat(len(beta), 1, 1)
         each = beta.repeat_interleave(count)
-        rough = dict(hard=hard, tol=1e-6, limit=_PATIENCE)
+        rough = dict(hard=hard, tol=1e-6, limit=20)
         _, points = _fixed_point.iterate(joint, each, small.w, small.p, **rough)
         value = points.objective(each).view(-1, count)
         reached = points.joint.view(-1, count, *first.shape[1:])
@@ -217,6 +217,18 @@ def _share(
         points.joint[behind] = new.joint
         points.i_xt[behind], points.i_ty[behind] = new.i_xt, new.i_ty
     return scores
+
+
+def climb_at(rows: Rows, scores: torch.Tensor, beta: float) -> tuple[torch.Tensor, float]:
+    """From one encoder's scores `(T, K)` to the nearby optimum at another beta, and its I(X;T)."""
+    tol = 1e-14  # the rate moves by the square root of what the objective still lacks
+    if scores.numel() <= _newton.MAX_SCORES:
+        found, points = _newton.polish(scores, beta, rows.w, rows.p, tol=tol, limit=100)
+    else:
+        now = _fixed_point.evaluate(scores[None], rows.w, rows.p, False)
+        betas = torch.tensor([beta], dtype=torch.float64)
+        found, points = _climb(rows, now.joint, betas, False, tol)
+    return found[0], points.i_xt.item()
 
 
 def critical_beta(p_y_given_x: ArrayLike, *, p_x: ArrayLike | None = None) -> float:
