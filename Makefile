@@ -40,7 +40,7 @@ flake: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@python="$$(sh tools/find_python.sh)" || exit 1; \
 	[ -x $(PY) ] || "$$python" -m venv $(VENV) || exit 1
-	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[book,test,gradcam,bench]'
 	@touch $@
 
 clean:

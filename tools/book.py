@@ -1,10 +1,14 @@
 """`python -m tools.book build|execute|pairs|serve`: what `make` calls."""
 
 import argparse
+import re
 import sys
 import time
 
 from tools import execute, pages, website
+
+
+COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def run_pages() -> bool:
@@ -12,7 +16,8 @@ def run_pages() -> bool:
     pages.check_pairs()
     failed = [outcome for outcome in execute.execute(pages.sources()) if not outcome.ok]
     for outcome in failed:
-        print(f"\n===== {outcome.page} failed =====\n{outcome.output}", flush=True)
+        output = outcome.output if sys.stdout.isatty() else COLORS.sub("", outcome.output)
+        print(f"\n===== {outcome.page} failed =====\n{output}", flush=True)
     if failed:
         print(f"Failed: {', '.join(outcome.page for outcome in failed)}", file=sys.stderr)
     return not failed
