@@ -7,6 +7,12 @@ import torch
 from ibtutor.data.split import Split
 from ibtutor.data.store import DataError, ready, root
 
+_SIZES = {
+    "cifar10": {"train": 50_000, "test": 10_000},
+    "cifar100": {"train": 50_000, "test": 10_000},
+    "mnist": {"train": 60_000, "test": 10_000},
+}
+
 
 def cifar10(split: str = "train") -> Split:
     """CIFAR-10: 50,000 training or 10,000 test images `(N, 3, 32, 32)`, ten classes.
@@ -14,7 +20,7 @@ def cifar10(split: str = "train") -> Split:
     Raises DataError if the files are missing or damaged, ValueError for another split.
     Source: Krizhevsky 2009.
     """
-    return _open("cifar10", "CIFAR10", split, (50_000, 10_000))
+    return _open("cifar10", "CIFAR10", split)
 
 
 def cifar100(split: str = "train") -> Split:
@@ -23,7 +29,7 @@ def cifar100(split: str = "train") -> Split:
     Raises DataError if the files are missing or damaged, ValueError for another split.
     Source: Krizhevsky 2009.
     """
-    return _open("cifar100", "CIFAR100", split, (50_000, 10_000))
+    return _open("cifar100", "CIFAR100", split)
 
 
 def mnist(split: str = "train") -> Split:
@@ -32,10 +38,10 @@ def mnist(split: str = "train") -> Split:
     Raises DataError if the files are missing or damaged, ValueError for another split.
     Source: LeCun, Cortes, Burges 1998.
     """
-    return _open("mnist", "MNIST", split, (60_000, 10_000))
+    return _open("mnist", "MNIST", split)
 
 
-def _open(name: str, torchvision_class: str, split: str, sizes: tuple[int, int]) -> Split:
+def _open(name: str, torchvision_class: str, split: str) -> Split:
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
     folder = ready(name)
@@ -50,7 +56,7 @@ def _open(name: str, torchvision_class: str, split: str, sizes: tuple[int, int])
     images = torch.as_tensor(data.data)
     images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
     labels = torch.as_tensor(data.targets, dtype=torch.int64)
-    expected = sizes[0] if split == "train" else sizes[1]
+    expected = _SIZES[name][split]
     if len(images) != expected or len(labels) != expected:
         raise DataError(
             f"{folder} holds {len(images)} {split} images and {len(labels)} labels, not "

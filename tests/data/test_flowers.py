@@ -1,0 +1,90 @@
+"""Flowers-102 from a folder of small photographs."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+from ibtutor import data
+from ibtutor.data import sources
+
+
+@pytest.fixture
+def flowers(tmp_path, monkeypatch):
+    """Six photographs, two classes: a folder with its own checksums."""
+    from PIL import Image
+    from scipy.io import savemat
+
+    folder = tmp_path / "flowers-102"
+    (folder / "jpg").mkdir(parents=True)
+    for i in range(1, 7):
+        photo = Image.new("RGB", (50, 30 + i), (40 * i, 255 - 40 * i, 0))
+        photo.save(folder / "jpg" / f"image_{i:05d}.jpg", quality=95)
+    savemat(folder / "imagelabels.mat", {"labels": np.array([1, 1, 1, 2, 2, 2])})
+    savemat(folder / "setid.mat", {"trnid": [1, 4], "valid": [2, 5], "tstid": [3, 6]})
+    files = {
+        name: hashlib.md5((folder / name).read_bytes()).hexdigest()
+        for name in ("imagelabels.mat", "setid.mat")
+    }
+    source = sources.SOURCES["flowers102"]
+    changed = sources.Source(source.folder, files, source.fetch, inspect=source.inspect)
+    monkeypatch.setitem(sources.SOURCES, "flowers102", changed)
+    monkeypatch.setenv("IBTUTOR_DATA", str(tmp_path))
+    return folder
+
+
+def test_photographs_become_squares_with_their_labels(flowers):
+    images, labels = data.flowers102("train", size=16)
+    assert images.shape == (2, 3, 16, 16)
+    assert images.dtype == torch.uint8
+    assert labels.tolist() == [0, 1]
+    means = images.double().mean((2, 3))
+    assert torch.allclose(means[0], torch.tensor([40.0, 215.0, 0.0]).double(), atol=6)
+
+
+def test_the_second_call_reads_the_cache(flowers):
+    first = data.flowers102("train", size=16).images
+    for photo in (flowers / "jpg").iterdir():
+        photo.unlink()
+    assert torch.equal(data.flowers102("train", size=16).images, first)
+
+
+def test_the_training_split_alone_is_enough(flowers):
+    (flowers / "jpg" / "image_00003.jpg").unlink()
+    status = data.check("flowers102")
+    assert status.state == "ok"
+    assert "5 of 8,189" in status.message
+    with pytest.raises(data.DataError, match=r"image_00003.jpg.*ibtutor data get"):
+        data.flowers102("test", size=16)
+
+
+def test_a_missing_training_photograph_is_missing(flowers):
+    (flowers / "jpg" / "image_00004.jpg").unlink()
+    status = data.check("flowers102")
+    assert status.state == "missing"
+    assert "image_00004.jpg" in status.message
+
+
+def test_a_damaged_photograph_is_named_and_no_cache_is_left(flowers):
+    path = flowers / "jpg" / "image_00004.jpg"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(data.DataError, match=r"image_00004.jpg is damaged"):
+        data.flowers102("train", size=16)
+    assert not list(flowers.glob("*.npy"))
+
+
+def test_a_cache_of_another_size_is_refused(flowers):
+    np.save(flowers / "train-16.npy", np.zeros((1, 3, 16, 16), np.uint8))
+    with pytest.raises(data.DataError, match="delete it"):
+        data.flowers102("train", size=16)
+
+
+def test_the_kaggle_split_needs_its_file(flowers):
+    with pytest.raises(data.DataError, match=r"kaggle-split\.npy"):
+        data.flowers102("kaggle-train", size=16)
+    np.save(flowers / "kaggle-split.npy", np.array([0, 0, 1, 0, 2, 2], np.int8))
+    assert data.flowers102("kaggle-train", size=16).labels.tolist() == [0, 0, 1]
+    assert data.flowers102("kaggle-val", size=16).labels.tolist() == [0]
+    with pytest.raises(ValueError, match="at least 8"):
+        data.flowers102("train", size=4)
