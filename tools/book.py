@@ -7,7 +7,6 @@ import time
 
 from tools import execute, pages, website
 
-
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -4,8 +4,8 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const control of document.querySelectorAll("summary[aria-label], .search-button-field[aria-label]")) {
     control.removeAttribute("aria-label");
   }
-  // Roles that WAI-ARIA has withdrawn.
-  for (const entry of document.querySelectorAll("[role=doc-biblioentry], [role=doc-endnote]")) {
+  // Roles that WAI-ARIA has withdrawn, or that their children do not fit.
+  for (const entry of document.querySelectorAll("[role^=doc-], .citation-list")) {
     entry.removeAttribute("role");
   }
 });
