@@ -141,7 +141,10 @@ class Site:
         self.driver.execute_script(AXE.read_text("utf8"))
         for theme in ("light", "dark"):
             self.set_theme(theme)
-            seen.violations[theme] = self.driver.execute_async_script(RUN_AXE, LEVELS)
+            what = {"type": "tag", "values": LEVELS}
+            if theme == "dark":  # the same page in other colors
+                what = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+            seen.violations[theme] = self.driver.execute_async_script(RUN_AXE, what)
         self._read_logs(seen)
         return seen
 
@@ -184,6 +187,10 @@ return {
 
 FIND_OVERFLOW = """
 const root = document.documentElement;
+const cut = [...document.querySelectorAll('mjx-math')].filter(
+  e => e.getBoundingClientRect().left < -1);
+if (cut.length) return cut.slice(0, 5).map(e => 'formula starts left of the page: ' +
+  (e.closest('.math') ?? e).textContent.trim().slice(0, 80));
 if (root.scrollWidth <= root.clientWidth) return [];
 const wide = [...document.querySelectorAll('main *')].filter(
   e => e.getBoundingClientRect().right > root.clientWidth + 1);
