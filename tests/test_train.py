@@ -1,0 +1,414 @@
+"""The loop: same seeds, same numbers; killed runs go on; failures are told."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ibtutor import data, losses, models, train
+from ibtutor.train import Run, Settings, Task
+
+TRAIN, TEST = data.digits("train").take(200), data.digits("test").take(100)
+TASK = Task(TRAIN, TEST, mean=(0.305,), std=(0.376,))
+FAST = Settings(epochs=3, batch_size=50, optimizer="adam", lr=3e-3, schedule="cosine")
+build = partial(models.MLP, 64, (16,), 10)
+build_cnn = partial(models.SmallCNN, 1, 10, 4)
+
+
+def fit(runs, settings=FAST, task=TASK, make=build, **options):
+    return train.fit(make, task, runs, settings, progress=False, **options)
+
+
+def same(a, b):
+    return (
+        torch.equal(a.train_logits, b.train_logits)
+        and torch.equal(a.test_logits, b.test_logits)
+        and all(torch.equal(a.state[k], b.state[k]) for k in a.state)
+        and [e["loss"] for e in a.history] == [e["loss"] for e in b.history]
+    )
+
+
+# --- the loop does what a plain loop does ----------------------------------------------------
+
+
+def test_one_run_is_what_a_plain_loop_gives():
+    from ibtutor._training.seeds import derived_seed, generator
+
+    settings = Settings(
+        epochs=3, batch_size=64, lr=0.05, nesterov=True, weight_decay=1e-3, milestones=(2,)
+    )
+    done = fit([Run(0.1, seed=7)], settings)[0]
+
+    torch.manual_seed(derived_seed(7, "init"))
+    model = build()
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3
+    )
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [2], 0.1)
+    x = (TRAIN.images.float() / 255 - 0.305) / 0.376
+    for epoch in range(3):
+        for rows in torch.randperm(200, generator=generator(7, "order", epoch)).split(64):
+            loss = losses.label_smoothing(model(x[rows]), TRAIN.labels[rows], 0.1)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        scheduler.step()
+    expected = model((TEST.images.float() / 255 - 0.305) / 0.376)
+    assert torch.allclose(done.test_logits, expected.detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine"])
+def test_rates_are_those_of_torch(schedule):
+    settings = Settings(epochs=12, lr=0.2, schedule=schedule, milestones=(4, 8), final_lr=0.01)
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=0.2)
+    theirs = {
+        "step": torch.optim.lr_scheduler.MultiStepLR(optimizer, [4, 8]),
+        "cosine": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 12, eta_min=0.01),
+    }[schedule]
+    for epoch in range(13):
+        ours = train.learning_rate(settings, epoch)
+        assert ours == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-6)
+        optimizer.step()
+        theirs.step()
+
+
+def test_plateau_counts_as_torch_does():
+    settings = Settings(epochs=40, lr=1.0, schedule="plateau", decay=0.8, patience=3)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.8, patience=3)
+    generator = torch.Generator().manual_seed(0)
+    past = []
+    for loss in (1 + torch.rand(60, generator=generator)).tolist():
+        past.append(loss)
+        theirs.step(loss)
+        ours = train.learning_rate(settings, len(past), past)
+        assert ours == pytest.approx(optimizer.param_groups[0]["lr"])
+    assert ours < 0.3
+
+
+def test_a_plateau_ends_training_early():
+    settings = Settings(
+        epochs=60, lr=1e-9, schedule="plateau", decay=0.1, patience=1, stop_lr=1e-10
+    )
+    done = fit([Run()], settings)[0]
+    assert len(done.history) < 60
+
+
+# --- many runs at once -----------------------------------------------------------------------
+
+
+def test_stacked_runs_are_the_runs_one_by_one():
+    runs = [Run(a, s) for a in (0.0, 0.3) for s in (0, 1)]
+    for task in (TASK, replace(TASK, augment=partial(data.random_crop_flip, pad=1))):
+        one = fit(runs, replace(FAST, stacked=False), task)
+        many = fit(runs, replace(FAST, stacked=True), task)
+        for a, b in zip(one, many, strict=True):
+            assert torch.allclose(a.test_logits, b.test_logits, atol=1e-4)
+            assert a.run == b.run
+            assert a.history[-1]["loss"] == pytest.approx(b.history[-1]["loss"], abs=1e-5)
+
+
+def test_stacked_batch_norm_and_mixed_losses_agree_too():
+    make = partial(models.MLP, 64, (16,), 10, batch_norm=True)
+    runs = [Run(0.1), Run(0.3, loss="confidence_penalty"), Run(0.0, weight_decay=0.1)]
+    settings = replace(FAST, optimizer="sgd", lr=0.05)  # Adam would blow up rounding errors
+    one = fit(runs, replace(settings, stacked=False), make=make)
+    many = fit(runs, replace(settings, stacked=True), make=make)
+    for a, b in zip(one, many, strict=True):
+        assert torch.allclose(a.test_logits, b.test_logits, atol=1e-3)
+    assert "body.2.running_mean" in many[0].state
+    loaded = many[1].load(make())
+    again = train.predict(loaded, TEST.images, mean=TASK.mean, std=TASK.std, features=True)
+    assert torch.allclose(again.logits, many[1].test_logits, atol=1e-4)
+    assert again.features.shape == (100, 16)
+
+
+def test_small_models_without_convolutions_are_stacked_by_themselves():
+    from ibtutor._training.replicas import groups
+
+    runs = [Run(a) for a in (0.0, 0.1, 0.2)]
+    assert [len(g) for g in groups(build, runs, FAST, None)] == [3]
+    assert [len(g) for g in groups(build_cnn, runs, FAST, None)] == [1, 1, 1]
+    wide = partial(models.MLP, 64, (2048,), 10)
+    assert [len(g) for g in groups(wide, runs, FAST, None)] == [1, 1, 1]
+    decayed = [*runs, Run(0.0, weight_decay=0.1)]
+    assert [len(g) for g in groups(build, decayed, FAST, None)] == [3, 1]
+    with pytest.raises(ValueError, match="stacked=True needs"):
+        list(groups(build, runs, replace(FAST, stacked=True), lambda *_: None))
+
+
+def test_order_of_results_is_that_of_the_runs():
+    runs = [Run(0.2, 1), Run(0.0, 0, weight_decay=0.1), Run(0.1, 0)]
+    assert [done.run for done in fit(runs)] == runs
+
+
+def test_paired_seeds_start_alike():
+    instant = replace(FAST, epochs=1, lr=0.0)
+    a, b, c = fit([Run(0.0, 3), Run(0.5, 3), Run(0.0, 4)], instant)
+    assert torch.equal(a.test_logits, b.test_logits)
+    assert not torch.equal(a.test_logits, c.test_logits)
+
+
+# --- losses, targets, hooks ------------------------------------------------------------------
+
+
+def test_soft_targets_replace_labels():
+    alpha = 0.4
+    targets = (1 - alpha) * F.one_hot(TRAIN.labels, 10) + alpha / 10
+    soft = fit([Run(0.0)], task=replace(TASK, targets=targets))[0]
+    hard = fit([Run(alpha)])[0]
+    assert torch.allclose(soft.test_logits, hard.test_logits, atol=1e-4)
+    both = fit([Run(0.0), Run(0.1)], task=replace(TASK, targets=targets))
+    assert torch.allclose(both[0].test_logits, soft.test_logits, atol=1e-4)
+
+
+def test_losses_by_name_by_function_and_by_objective_agree():
+    by_name = fit([Run(0.3, loss="confidence_penalty")])[0]
+    by_function = fit([Run(0.3, loss=losses.confidence_penalty)])[0]
+
+    def objective(model, inputs, targets, run):
+        return losses.confidence_penalty(model(inputs), targets, run.strength)
+
+    by_objective = fit([Run(0.3)], objective=objective)[0]
+    assert torch.equal(by_name.test_logits, by_function.test_logits)
+    assert torch.allclose(by_name.test_logits, by_objective.test_logits, atol=1e-5)
+    with pytest.raises(ValueError, match=r"function of ibtutor\.losses"):
+        fit([Run(0.3, loss="no_such_loss")])
+
+
+def test_prepare_sees_inputs_targets_generator_and_run():
+    seen = []
+
+    def prepare(inputs, targets, generator, run):
+        seen.append((inputs.shape, targets.shape, run.strength))
+        noise = torch.randn(inputs.shape, generator=generator)
+        return inputs + noise, torch.full((len(targets), 10), 0.1)
+
+    done = fit([Run(0.0), Run(0.5)], replace(FAST, epochs=1), replace(TASK, prepare=prepare))
+    assert (torch.Size([50, 1, 8, 8]), torch.Size([50]), 0.5) in seen
+    assert done[0].history[0]["loss"] == pytest.approx(2.3, abs=0.4)
+
+
+def test_measure_joins_the_history():
+    def measure(outputs, run, epoch):
+        hits = outputs.test_logits.argmax(1) == outputs.test_labels
+        assert len(outputs.train_logits) == len(outputs.train_labels) == 200
+        return {"accuracy": float(hits.double().mean()), "seen": (run.seed, epoch)}
+
+    settings = replace(FAST, epochs=5, measure_every=2)
+    for done in fit([Run(0.0, 1), Run(0.1, 2)], settings, measure=measure):
+        assert [e["epoch"] for e in done.history if "accuracy" in e] == [2, 4, 5]
+        assert done.history[-1]["accuracy"] == done.accuracy
+        assert done.history[-1]["seen"] == (done.run.seed, 5)
+
+
+def test_augmentation_changes_training_only():
+    shifted = replace(TASK, augment=lambda images, generator: torch.zeros_like(images))
+    done = fit([Run()], replace(FAST, lr=0.0, epochs=1), shifted)[0]
+    plain = fit([Run()], replace(FAST, lr=0.0, epochs=1))[0]
+    assert torch.equal(done.train_logits, plain.train_logits)
+    assert done.history[0]["loss"] != plain.history[0]["loss"]
+
+
+def test_half_precision_and_channels_last_stay_close():
+    half = replace(FAST, precision="bfloat16", channels_last=True, epochs=2)
+    a = fit([Run()], half, make=build_cnn)[0]
+    b = fit([Run()], replace(FAST, epochs=2), make=build_cnn)[0]
+    assert a.train_logits.dtype == torch.float32
+    assert a.history[-1]["loss"] == pytest.approx(b.history[-1]["loss"], rel=0.05)
+
+
+def test_biases_and_norms_can_be_spared_from_decay():
+    make = partial(models.MLP, 64, (16,), 10, batch_norm=True)
+    strong = Settings(
+        epochs=1, lr=0.1, weight_decay=1.0, optimizer="adamw", schedule="constant", batch_size=200
+    )
+    for stacked, runs in ((False, [Run()]), (True, [Run(), Run(0.1)])):
+        spared = fit(runs, replace(strong, decay_all=False, stacked=stacked), make=make)[0].state
+        decayed = fit(runs, replace(strong, stacked=stacked), make=make)[0].state
+        norm = "body.2.weight"
+        assert not torch.equal(spared[norm], decayed[norm])
+        assert torch.equal(spared["body.1.weight"], decayed["body.1.weight"])
+
+
+def test_a_last_batch_of_one_is_left_out():
+    make = partial(models.MLP, 64, (16,), 10, batch_norm=True)
+    task = replace(TASK, train=(TRAIN.images[:101], TRAIN.labels[:101]))
+    assert torch.isfinite(fit([Run()], task=task, make=make)[0].test_logits).all()
+
+
+# --- resume ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_run_stopped_between_epochs_goes_on_to_the_same_numbers(tmp_path, stacked):
+    class Stop(Exception):
+        pass
+
+    calls = []
+
+    def measure(outputs, run, epoch):
+        calls.append(epoch)
+        if epoch == 3 and len(calls) < 8:
+            raise Stop
+        return {}
+
+    make = partial(models.CCT, 8, 10, 1, layers=1, heads=1, width=8, tokenizer=((3, 1),))
+    make = build_cnn if stacked else make  # the second has dropout
+    settings = replace(FAST, epochs=5, stacked=stacked, checkpoint_seconds=0.0)
+    task = replace(TASK, augment=partial(data.random_crop_flip, pad=1))
+    runs = [Run(0.1, 5), Run(0.0, 5)]
+    whole = fit(runs, settings, task, make)
+    with pytest.raises(Stop):
+        fit(runs, settings, task, make, resume=tmp_path, measure=measure)
+    assert list(tmp_path.glob("*.pt"))
+    calls.extend([0] * 8)
+    resumed = fit(runs, settings, task, make, resume=tmp_path, measure=measure)
+    assert all(same(a, b) for a, b in zip(whole, resumed, strict=True))
+    again = fit(runs, settings, task, make, resume=tmp_path)
+    assert all(same(a, b) for a, b in zip(whole, again, strict=True))
+
+
+SCRIPT = """
+import sys
+from functools import partial
+from ibtutor import data, models, train
+task = train.Task(data.digits("train").take(200), data.digits("test").take(100),
+                  augment=partial(data.random_crop_flip, pad=1))
+settings = train.Settings(epochs=60, batch_size=8, lr=0.05, schedule="constant", stacked=False,
+                          checkpoint_seconds=0.0)
+train.fit(partial(models.MLP, 64, (16,), 10), task, [train.Run(0.1, 1)], settings,
+          resume=sys.argv[1], progress=False)
+"""
+
+
+def test_a_run_killed_in_the_middle_goes_on_to_the_same_numbers(tmp_path):
+    """The process is killed without warning while it trains, then started again."""
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    running = subprocess.Popen(command, env=environment)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("*.pt")) and running.poll() is None:
+        assert time.monotonic() < deadline, "no checkpoint appeared"
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL, "it had finished before it could be killed"
+    saved = torch.load(next(tmp_path.glob("*.pt")), weights_only=True)
+    settings = Settings(epochs=60, batch_size=8, lr=0.05, schedule="constant", stacked=False)
+    assert 0 < saved["epoch"] < settings.epochs
+    task = Task(TRAIN, TEST, augment=partial(data.random_crop_flip, pad=1))
+    resumed = fit([Run(0.1, 1)], settings, task, resume=tmp_path)[0]
+    assert same(resumed, fit([Run(0.1, 1)], settings, task)[0])
+
+
+def test_a_checkpoint_of_other_settings_or_data_is_refused(tmp_path):
+    fit([Run(0.1)], resume=tmp_path)
+    with pytest.raises(train.CheckpointError, match=r"settings\.lr"):
+        fit([Run(0.1)], replace(FAST, lr=0.5), resume=tmp_path)
+    other = replace(TASK, train=(TRAIN.images.flip(0), TRAIN.labels))
+    with pytest.raises(train.CheckpointError, match="another data"):
+        fit([Run(0.1)], task=other, resume=tmp_path)
+    with pytest.raises(train.CheckpointError, match="another model"):
+        fit([Run(0.1)], make=partial(models.MLP, 64, (8,), 10), resume=tmp_path)
+    fit([Run(0.1)], replace(FAST, eval_batch=7), resume=tmp_path)
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path):
+    fit([Run(0.1)], resume=tmp_path)
+    path = next(tmp_path.glob("*.pt"))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(train.CheckpointError, match="delete it"):
+        fit([Run(0.1)], resume=tmp_path)
+
+
+# --- failures --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_diverging_run_is_reported_and_stops_no_other(stacked):
+    def loss(logits, targets, strength):
+        return F.cross_entropy(logits, targets) * (float("nan") if strength > 1 else 1.0)
+
+    runs = [Run(0.0, loss=loss), Run(2.0, loss=loss), Run(0.0, 1, loss=loss)]
+    settings = replace(FAST, stacked=stacked)
+    done = fit(runs, settings)
+    assert [bool(d.diverged) for d in done] == [False, True, False]
+    assert done[1].diverged == "the loss became nan in epoch 1"
+    plain = fit([Run(0.0), Run(0.0, 1)], settings)
+    assert torch.allclose(done[2].test_logits, plain[1].test_logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["cud", "gpu", "cuda:77", "cuda" if not torch.cuda.is_available() else "x"]
+)
+def test_unknown_devices_are_refused(name):
+    with pytest.raises(ValueError, match="device"):
+        fit([Run()], device=name)
+
+
+def test_auto_finds_a_device():
+    assert str(train.resolve_device("auto")) in ("cpu", "cuda", "mps")
+
+
+def test_a_full_memory_says_what_to_lower():
+    class Greedy(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(10))
+
+        def forward(self, x):
+            return torch.empty(2**55) * self.weight[0]
+
+    with pytest.raises(MemoryError, match=r"batch_size \(now 50\)"):
+        fit([Run()], make=Greedy)
+
+
+def test_other_errors_pass_through():
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit([Run()], make=partial(models.MLP, 63, (16,), 10))
+
+
+def test_what_cannot_be_is_refused_before_any_work():
+    with pytest.raises(ValueError, match=r"\[0, 1\], got -0.1"):
+        Run(-0.1)
+    with pytest.raises(ValueError, match="at least 0, got nan"):
+        Run(float("nan"), loss="confidence_penalty")
+    with pytest.raises(ValueError, match="optimizer must be one of sgd"):
+        Settings(optimizer="lion")
+    with pytest.raises(ValueError, match="epochs must be at least 1"):
+        Settings(epochs=0)
+    with pytest.raises(ValueError, match="lr must be at least 0"):
+        Settings(lr=float("nan"))
+    with pytest.raises(ValueError, match="labels of shape"):
+        Task((TRAIN.images, TRAIN.labels[:-1]), TEST)
+    with pytest.raises(ValueError, match="int64"):
+        Task((TRAIN.images, TRAIN.labels.int()), TEST)
+    with pytest.raises(ValueError, match="test images"):
+        Task(TRAIN, (TEST.images[:, :, :4], TEST.labels))
+    with pytest.raises(ValueError, match="num_classes is 5"):
+        Task(TRAIN, TEST, num_classes=5)
+    with pytest.raises(ValueError, match="targets must be"):
+        Task(TRAIN, TEST, targets=torch.zeros(7, 10))
+    with pytest.raises(ValueError, match="two runs are alike"):
+        fit([Run(0.1), Run(0.1)])
+
+
+def test_progress_shows_a_bar(capsys):
+    train.fit(build, TASK, [Run()], replace(FAST, epochs=2), progress=True)
+    assert "epoch" in capsys.readouterr().err
+
+
+def test_training_leaves_the_callers_random_numbers_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    fit([Run()])
+    assert torch.equal(torch.rand(3), expected)
