@@ -11,7 +11,9 @@ except ImportError:  # the chapters' tests run without it
     pass
 else:
     # The same examples on every run, and no time limit on a busy machine.
-    hypothesis.settings.register_profile("ibtutor", deadline=None, derandomize=True)
+    hypothesis.settings.register_profile(
+        "ibtutor", deadline=None, derandomize=True, max_examples=40
+    )
     hypothesis.settings.load_profile("ibtutor")
 
 

@@ -6,10 +6,13 @@ Every sum runs in float64, whatever the type of the input, and 0 log 0 is 0 exac
 from __future__ import annotations
 
 import torch
-from torch.special import entr, xlog1py
+from torch.special import entr
 
 from ibtutor.info import _validate
 from ibtutor.info._validate import ArrayLike
+
+# The smallest number above -1: its log1p is -36.7.
+_ABOVE_MINUS_ONE = -1.0 + 2.0**-53
 
 
 def entropy(p: ArrayLike, dim: int = -1) -> torch.Tensor:
@@ -120,7 +123,9 @@ def mutual_information(joint: ArrayLike) -> torch.Tensor:
     # Where the product is 0 the joint is 0 too and the cell adds nothing.
     safe = torch.where(product > 0, product, torch.ones_like(product))
     excess = joint - product
-    return (xlog1py(joint, excess / safe) - excess).sum((-2, -1)).clamp(min=0.0) + 0.0
+    # Where the joint is (nearly) 0 the ratio is -1; kept off it, 0 times its logarithm is 0.
+    ratio = (excess / safe).clamp(min=_ABOVE_MINUS_ONE)
+    return (joint * ratio.log1p() - excess).sum((-2, -1)).clamp(min=0.0) + 0.0
 
 
 def _pair(p: ArrayLike, q: ArrayLike, dim: int) -> tuple[torch.Tensor, torch.Tensor]:

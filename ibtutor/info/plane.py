@@ -13,7 +13,7 @@ import torch
 
 from ibtutor.info import _validate
 from ibtutor.info._validate import ArrayLike
-from ibtutor.info.entropy import entropy
+from ibtutor.info.entropy import _ABOVE_MINUS_ONE, entropy
 
 # A chunk of the matrix and its scratch copy stay in a 2 MB cache.
 _CHUNK_ELEMENTS = {"cpu": 2**17}
@@ -281,6 +281,6 @@ def _mutual_information(joint: torch.Tensor, p_t: torch.Tensor) -> float:
         product = torch.outer(part.sum(1), p_t)
         excess = part - product
         # An empty cell has ratio -1, whose logarithm is kept finite: 0 times it is 0.
-        ratio = (excess / product.clamp(min=1e-300)).clamp_(min=-1.0 + 1e-16)
+        ratio = (excess / product.clamp(min=1e-300)).clamp_(min=_ABOVE_MINUS_ONE)
         total += (part * ratio.log1p_() - excess).sum().item()
     return max(0.0, total)

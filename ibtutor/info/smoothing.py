@@ -50,7 +50,11 @@ def label_smoothing_information(
 def _phi(d: Tensor) -> Tensor:
     """(1 + d) log(1 + d) - d, which is d^2 / 2 for small d and 1 at d = -1."""
     d = d.clamp(min=-1.0)
-    return torch.special.xlog1py(1 + d, torch.where(d > -1, d, torch.zeros_like(d))) - d
+    inside = torch.where(d > -1, d, torch.zeros_like(d))
+    exact = torch.special.xlog1py(1 + d, inside) - d
+    # Below 1e-3 the difference would lose digits; the next term of the series is d^7 / 42.
+    series = d * d * (1 / 2 - d * (1 / 6 - d * (1 / 12 - d * (1 / 20 - d / 30))))
+    return torch.where(d.abs() < 1e-3, series, exact)
 
 
 def strengths(alpha: ArrayLike, name: str = "alpha") -> Tensor:

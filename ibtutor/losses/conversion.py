@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from scipy.optimize import brentq
-
 from ibtutor.info import _validate
 
 CONVENTIONS = ("K-1", "K")
@@ -76,6 +74,8 @@ def smoothing_equivalent(
         if eps == 0:
             raise ValueError("eps must be positive, got 0")
         return _from_odds(math.log1p(k * (1 - eps) / eps) / beta, k)
+    from scipy.optimize import brentq  # here, so that importing the losses stays quick
+
     # In the log odds s the condition reads beta s (1 - a(s) + a(s) / K) = 1, rising in s.
     return _from_odds(brentq(lambda s: beta * s * _on_class(s, k) - 1, 0.0, k / beta), k)
 
