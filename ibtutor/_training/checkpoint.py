@@ -1,0 +1,75 @@
+"""Checkpoints: whole or absent, and refused when they belong to something else."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ibtutor._files import atomic_write
+from ibtutor._training.plan import Run, Settings, Task, describe
+from ibtutor.data.split import fingerprint
+
+_CHANGES_NOTHING = ("checkpoint_seconds", "eval_batch")
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is damaged or was made with other settings, data or model."""
+
+
+def checkpoint_path(folder: str | Path | None, group: Sequence[Run]) -> Path | None:
+    """One file a run, or one for runs that train side by side."""
+    if folder is None:
+        return None
+    name = group[0].name
+    if len(group) > 1:
+        together = hashlib.sha256("\n".join(run.name for run in group).encode()).hexdigest()
+        name = f"{len(group)}-runs-{together[:12]}"
+    return Path(folder) / f"{name}.pt"
+
+
+def identity(model: nn.Module, task: Task, settings: Settings, group: Sequence[Run]) -> dict:
+    """What must be the same for a checkpoint to be continued, as text that can be compared."""
+    fixed = {k: str(v) for k, v in asdict(settings).items() if k not in _CHANGES_NOTHING}
+    data = [*task.train, *task.test] + ([] if task.targets is None else [task.targets])
+    return {
+        **{f"settings.{key}": value for key, value in fixed.items()},
+        "model": hashlib.sha256(str(model).encode()).hexdigest()[:16],
+        "data": fingerprint(*data),
+        "standardization": f"{tuple(task.mean)} {tuple(task.std)}",
+        "augment": describe(task.augment),
+        "prepare": describe(task.prepare),
+        "runs": "; ".join(f"{run.name} {describe(run.loss)} {run.strength!r}" for run in group),
+    }
+
+
+def save(path: Path, content: dict) -> None:
+    """Write a checkpoint whole, or leave the old one."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    atomic_write(path, buffer.getvalue())
+
+
+def load(path: Path | None, expected: dict) -> dict | None:
+    """The checkpoint at `path`, None if there is none; CheckpointError if it is another run's."""
+    if path is None or not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found = content["identity"]
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}): delete it to start again"
+        ) from error
+    for key in expected.keys() | found.keys():
+        if expected.get(key) != found.get(key):
+            raise CheckpointError(
+                f"{path} was made with another {key}: {found.get(key)}, now {expected.get(key)}. "
+                "Use another folder, or delete it to start again"
+            )
+    return content

@@ -1,0 +1,247 @@
+"""The loop: epochs of batches for runs that train side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from ibtutor._training import checkpoint
+from ibtutor._training.outputs import Outputs, Trained
+from ibtutor._training.plan import Run, Settings, Task
+from ibtutor._training.replicas import Replicas, make_optimizer
+from ibtutor._training.schedule import learning_rate
+from ibtutor._training.seeds import derived_seed, generator
+from ibtutor.data.augment import to_float
+
+
+@dataclass
+class Group:
+    """Everything one loop needs: the runs, their models, and the data on the device."""
+
+    runs: Sequence[Run]
+    replicas: Replicas
+    optimizer: torch.optim.Optimizer
+    images: torch.Tensor
+    targets: torch.Tensor
+    task: Task
+    settings: Settings
+    device: torch.device
+    objective: Callable | None
+
+
+def train_group(make_model, task, runs, settings, device, resume, measure, objective, bar):
+    """Train runs that share a loop, from their checkpoint if there is one."""
+    group = _prepare(make_model, task, runs, settings, device, objective)
+    path = checkpoint.checkpoint_path(resume, runs)
+    identity = path and checkpoint.identity(group.replicas.model, task, settings, runs)
+    saved = checkpoint.load(path, identity)
+    histories: list[list[dict]] = [[] for _ in runs]
+    diverged: list[str | None] = [None for _ in runs]
+    done, last_save, outputs = 0, time.perf_counter(), None
+    if saved:
+        histories, diverged, done = saved["histories"], saved["diverged"], saved["epoch"]
+        _restore(group, saved)
+        bar.update(done * len(runs))
+    for epoch in range(done, settings.epochs):
+        if all(diverged) or _stopped(settings, histories[0], runs[0]):
+            bar.update((settings.epochs - epoch) * len(runs))
+            break
+        started = time.perf_counter()
+        losses = _train_epoch(group, epoch, [entry["loss"] for entry in histories[0]])
+        lr = group.optimizer.param_groups[0]["lr"]
+        for r, loss in enumerate(losses.tolist()):
+            histories[r].append({"epoch": epoch + 1, "loss": loss, "lr": lr})
+            if diverged[r] is None and not torch.isfinite(losses[r]):
+                diverged[r] = f"the loss became {loss} in epoch {epoch + 1}"
+        last = epoch + 1 == settings.epochs
+        if measure and (last or (epoch + 1) % settings.measure_every == 0):
+            outputs = _outputs(group)
+            for r, run in enumerate(runs):
+                histories[r][-1] |= measure(_of_run(outputs, r, task), run, epoch + 1)
+        seconds = (time.perf_counter() - started) / len(runs)
+        for history in histories:
+            history[-1]["seconds"] = seconds
+        if path and (last or time.perf_counter() - last_save >= settings.checkpoint_seconds):
+            checkpoint.save(path, _state(group, identity, epoch + 1, histories, diverged))
+            last_save = time.perf_counter()
+        bar.set_postfix(run=runs[0].name, loss=f"{losses[0]:.3f}", refresh=False)
+        bar.update(len(runs))
+    train_logits, test_logits = _outputs(group)
+    return [
+        Trained(
+            run,
+            histories[r],
+            train_logits[r],
+            test_logits[r],
+            task.test[1].cpu(),
+            group.replicas.state(r),
+            diverged[r],
+        )
+        for r, run in enumerate(runs)
+    ]
+
+
+def _train_epoch(group: Group, epoch: int, past: list[float]) -> torch.Tensor:
+    """One pass over the data for every run; returns the mean loss of each, `(R,)`."""
+    runs, device, settings = group.runs, group.device, group.settings
+    total = len(group.images)
+    order = torch.stack(
+        [
+            torch.randperm(total, generator=generator(run.seed, "order", epoch)).to(device)
+            for run in runs
+        ]
+    )
+    draws = [generator(run.seed, "augment", epoch, device) for run in runs]
+    batches = order.split(settings.batch_size, dim=1)
+    if batches[-1].shape[1] == 1 and len(batches) > 1:
+        batches = batches[:-1]  # batch normalization needs two
+    group.replicas.model.train()
+    sums = torch.zeros(len(runs), device=device)
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(derived_seed(runs[0].seed, "noise", epoch))  # dropout, latents
+        for step, rows in enumerate(batches):
+            now = epoch + step / len(batches)
+            lr = learning_rate(settings, now, past, runs[0].lr)
+            for parameters in group.optimizer.param_groups:
+                parameters["lr"] = lr
+            losses = _losses(group, rows, draws)
+            group.optimizer.zero_grad()
+            losses.sum().backward()
+            group.optimizer.step()
+            sums += losses.detach() * rows.shape[1]
+    return sums.cpu() / sum(rows.shape[1] for rows in batches)
+
+
+def _losses(group: Group, rows: torch.Tensor, draws: list[torch.Generator]) -> torch.Tensor:
+    """The loss of each run on its own batch; `rows` is `(R, B)`, the result `(R,)`."""
+    task, runs = group.task, group.runs
+    images, targets = group.images[rows], group.targets[rows]
+    if task.augment:
+        images = torch.stack([task.augment(x, g) for x, g in zip(images, draws, strict=True)])
+    inputs = to_float(images.flatten(0, 1), task.mean, task.std).unflatten(0, rows.shape)
+    if task.prepare:
+        pairs = [task.prepare(*each) for each in zip(inputs, targets, draws, runs, strict=True)]
+        inputs, targets = (torch.stack(tensors) for tensors in zip(*pairs, strict=True))
+    with _autocast(group):
+        if group.objective:
+            model = group.replicas.model
+            return group.objective(model, _layout(group, inputs[0]), targets[0], runs[0])[None]
+        if group.replicas.count == 1:
+            inputs = _layout(group, inputs[0])[None]
+        logits = group.replicas(inputs)
+    return losses_of(runs, logits.float(), targets)
+
+
+def losses_of(runs: Sequence[Run], logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The loss of each run, `(R,)`, from logits `(R, B, K)` and targets `(R, B)` or `(R, B, K)`."""
+    if len(runs) > 1 and all(run.loss == "label_smoothing" for run in runs):
+        return _smoothed(runs, logits, targets)
+    return torch.stack([loss_of(*each) for each in zip(runs, logits, targets, strict=True)])
+
+
+def loss_of(run: Run, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The loss of one run: label smoothing by torch, others by name or as given."""
+    if run.loss == "label_smoothing":
+        return F.cross_entropy(logits, targets, label_smoothing=run.strength)
+    if callable(run.loss):
+        return run.loss(logits, targets, run.strength)
+    from ibtutor import losses
+
+    if not hasattr(losses, run.loss):
+        raise ValueError(f"loss must be a function of ibtutor.losses, got {run.loss!r}")
+    return getattr(losses, run.loss)(logits, targets, run.strength)
+
+
+def _smoothed(runs: Sequence[Run], logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Label smoothing of all runs at once: (1 - alpha) CE(target) + alpha CE(uniform)."""
+    log_p = F.log_softmax(logits, dim=-1)
+    if targets.ndim == 2:
+        hard = -log_p.gather(-1, targets[..., None]).squeeze(-1).mean(-1)
+    else:
+        hard = -(targets * log_p).sum(-1).mean(-1)
+    alpha = torch.tensor([run.strength for run in runs], device=logits.device)
+    return (1 - alpha) * hard - alpha * log_p.mean((-1, -2))
+
+
+def _prepare(make_model, task, runs, settings, device, objective) -> Group:
+    models = []
+    for run in runs:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(run.seed, "init"))
+            models.append(make_model())
+        memory = torch.channels_last if settings.channels_last else torch.contiguous_format
+        models[-1].to(device, memory_format=memory).train()
+    replicas = Replicas(models)
+    targets = task.train[1] if task.targets is None else task.targets.float()
+    return Group(
+        runs,
+        replicas,
+        make_optimizer(replicas, settings, runs[0]),
+        task.train[0].to(device),
+        targets.to(device),
+        task,
+        settings,
+        device,
+        objective,
+    )
+
+
+def _outputs(group: Group) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of every run on both splits, `(R, N, K)` on the CPU, in evaluation mode."""
+    group.replicas.model.eval()
+    both = []
+    with torch.no_grad(), _autocast(group):
+        for images in (group.images, group.task.test[0]):
+            batches = images.split(group.settings.eval_batch)
+            inputs = (
+                to_float(x.to(group.device), group.task.mean, group.task.std) for x in batches
+            )
+            logits = [group.replicas.on_same(_layout(group, x)).float().cpu() for x in inputs]
+            both.append(torch.cat(logits, dim=1))
+    return both[0], both[1]
+
+
+def _of_run(outputs: tuple[torch.Tensor, torch.Tensor], r: int, task: Task) -> Outputs:
+    return Outputs(outputs[0][r], task.train[1].cpu(), outputs[1][r], task.test[1].cpu())
+
+
+def _autocast(group: Group):
+    return torch.autocast(
+        group.device.type, torch.bfloat16, enabled=group.settings.precision == "bfloat16"
+    )
+
+
+def _layout(group: Group, inputs: torch.Tensor) -> torch.Tensor:
+    if group.settings.channels_last and inputs.ndim == 4:
+        return inputs.contiguous(memory_format=torch.channels_last)
+    return inputs
+
+
+def _stopped(settings: Settings, history: list[dict], run: Run) -> bool:
+    if settings.schedule != "plateau" or settings.stop_lr <= 0:
+        return False
+    past = [entry["loss"] for entry in history]
+    return learning_rate(settings, len(history), past, run.lr) < settings.stop_lr
+
+
+def _state(group: Group, identity: dict, epoch: int, histories, diverged) -> dict:
+    return {
+        "identity": identity,
+        "epoch": epoch,
+        "tensors": [tensor.detach() for tensor in group.replicas.tensors()],
+        "optimizer": group.optimizer.state_dict(),
+        "histories": histories,
+        "diverged": diverged,
+    }
+
+
+def _restore(group: Group, saved: dict) -> None:
+    with torch.no_grad():
+        for tensor, value in zip(group.replicas.tensors(), saved["tensors"], strict=True):
+            tensor.copy_(value)
+    group.optimizer.load_state_dict(saved["optimizer"])
