@@ -22,7 +22,7 @@ def draw() -> mpl.figure.Figure:
         text, offset = (f"{alpha:g}", (8, -11)) if alpha else ("cross-entropy", (-70, 10))
         ax.annotate(text, (value, value), textcoords="offset points", xytext=offset)
     ax.text(0.98, 0.06, "smoothing strength at each point", transform=ax.transAxes, ha="right")
-    ax.set_ylim(top=float(nats[0]) * 1.12)
+    ax.set_ylim(-0.15, 1.12 * float(nats[0]))
     return fig
 
 
