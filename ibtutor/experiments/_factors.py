@@ -20,8 +20,10 @@ class Training(Protocol):
 def model_maker(config: Training, image_shape: tuple[int, int, int]) -> Callable[[], Any]:
     """A function that builds the network of `config.model` for images `(C, H, W)`.
 
-    `resnetN` has depth N; `small_cnn` three stages from `config.width` up; `mlp` two hidden layers
-    of 4 and 1 times `config.width` with batch normalization.
+    `resnetN` has depth N; `small_cnn` three convolutions from `config.width` up and, like a ResNet,
+    an average over space; `fitting_cnn` the same with a hidden layer of 64 units instead of the
+    average, so that it fits a few thousand images to the last one; `mlp` two hidden layers of 4 and
+    1 times `config.width` with batch normalization.
     """
     from ibtutor import models
 
@@ -30,11 +32,15 @@ def model_maker(config: Training, image_shape: tuple[int, int, int]) -> Callable
         depth = int(config.model.removeprefix("resnet"))
         return lambda: models.ResNet(depth, 10, channels)
     if config.model == "small_cnn":
-        return lambda: models.SmallCNN(channels, 10, config.width)
+        return lambda: models.SmallCNN(channels, 10, config.width, stem_stride=2)
+    if config.model == "fitting_cnn":
+        return lambda: models.SmallCNN(
+            channels, 10, config.width, stem_stride=2, pooled=4, hidden=64
+        )
     if config.model == "mlp":
         hidden = (4 * config.width, config.width)
         return lambda: models.MLP(channels * height * width, hidden, 10, batch_norm=True)
-    raise ValueError(f"model must be resnetN, small_cnn or mlp, got {config.model!r}")
+    raise ValueError(f"model must be resnetN, small_cnn, fitting_cnn or mlp, got {config.model!r}")
 
 
 def settings(config: Training, device: str) -> Any:
