@@ -45,7 +45,7 @@ def label_smoothing(
     if smoothing is None:
         return F.cross_entropy(logits, labels, weight=w, label_smoothing=alpha)
     r = _validate.class_distribution(smoothing, "smoothing", k).to(logits)
-    target = (1 - alpha) * F.one_hot(labels, k) + alpha * r
+    target = (1 - alpha) * F.one_hot(labels, k).to(logits) + alpha * r
     if w is None:
         return F.cross_entropy(logits, target)
     losses = -(target * w * F.log_softmax(logits, dim=1)).sum(1)
