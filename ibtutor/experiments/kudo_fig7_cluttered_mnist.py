@@ -73,16 +73,16 @@ SMOKE = replace(
 )
 QUICK = replace(
     Config(),
-    train_size=6000,
-    test_size=2000,
+    train_size=8000,
+    test_size=3000,
     weight_decays=(1e-3, 3e-3),
     model="small_cnn",
     width=16,
     layer="stages.4",
-    epochs=12,
+    epochs=16,
     batch_size=64,
     precision="bfloat16",
-    saliency_size=2000,
+    saliency_size=3000,
 )
 DIFFERENCES = {
     "dataset": "embedded digits need no download",

@@ -1,0 +1,175 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+
+from ibtutor import experiments
+from ibtutor.experiments import Result
+from ibtutor.experiments import kudo_fig7_cluttered_mnist as fig7
+from ibtutor.experiments._saliency_summary import over_images, paired, summarize
+
+TINY = replace(
+    fig7.SMOKE,
+    train_size=200,
+    test_size=100,
+    weight_decays=(0.01,),
+    seeds=(0,),
+    width=8,
+    epochs=2,
+    saliency_size=100,
+)
+CLAIMS = {claim.id: claim for claim in fig7.CLAIMS}
+LABELS = np.arange(40) % 10
+
+
+def made_up(ls, ce, wd=None, wd_information=1.8):
+    """Result of a run that never was; each arm: box shares by seed for other digits and for 1."""
+    rows, shares = [], {}
+    arms = [("ls", 0.0, ce, 2.2), ("ls", 0.1, ls, 1.8)]
+    arms += [("wd", 0.01, wd, wd_information)] if wd else []
+    for method, strength, values, i_ty in arms:
+        for seed, (others, one) in enumerate(values):
+            row = {"seed": seed, "method": method, "accuracy": 0.98, "train_accuracy": 1.0}
+            row |= {"alpha": strength if method == "ls" else 0.0, "i_ty": i_ty}
+            row |= {"weight_decay": strength if method == "wd" else 0.0}
+            row |= {"box_others": others, "box_one": one}
+            row |= {"stroke_others": others / 2, "stroke_one": one / 2}
+            rows.append(row)
+            share = np.where(LABELS == 1, one, others) + 0.01 * np.sin(np.arange(40))
+            shares[f"{method}{strength}-{seed}"] = share
+    return Result(rows, summarize(rows, shares, LABELS))
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return fig7.run(TINY, progress=False)
+
+
+def test_a_tiny_run_has_every_arm_and_its_pictures(tiny):
+    arms = [(row["method"], row["alpha"], row["weight_decay"]) for row in tiny.rows]
+    assert arms == [("ls", 0.0, 0.0), ("ls", 0.1, 0.0), ("wd", 0.0, 0.01)]
+    assert tiny.arrays["example_images"].shape == (20, 20, 20)
+    assert tiny.arrays["example_labels"].tolist() == sorted(list(range(10)) * 2)
+    assert tiny.arrays["maps_label_smoothing-0.1-seed0"].shape == (20, 5, 5)
+    for row in tiny.rows:
+        for name in ("box_others", "box_one", "stroke_others", "stroke_one"):
+            assert 0 <= row[name] <= 1
+        assert row["stroke_others"] < row["box_others"]
+    assert tiny.summary["chance_box"] == pytest.approx(0.16)
+    assert 0 < tiny.summary["chance_stroke"] < 0.16
+
+
+def test_the_same_seed_gives_the_same_rows(tiny):
+    assert fig7.run(TINY, progress=False).rows == tiny.rows
+
+
+def test_a_finished_piece_is_read_back(tiny, tmp_path, monkeypatch):
+    fig7.run(TINY, progress=False, resume=tmp_path)
+
+    def never(*arguments):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(fig7, "_measure", never)
+    again = fig7.run(TINY, progress=False, resume=tmp_path)
+    assert again.rows == tiny.rows
+    assert again.summary == tiny.summary
+    assert again.arrays.keys() == tiny.arrays.keys()
+
+
+def test_every_claim_can_be_judged(tiny):
+    for claim in fig7.CLAIMS:
+        claim.verdict(tiny)
+
+
+def test_a_layer_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="no layer named 'layer3'"):
+        fig7.run(replace(TINY, layer="layer3"), progress=False)
+
+
+def test_unknown_data_are_refused():
+    with pytest.raises(ValueError, match="dataset must be mnist or digits"):
+        fig7.run(replace(TINY, dataset="fashion"), progress=False)
+
+
+def test_a_residual_network_runs_too():
+    result = fig7.run(
+        replace(TINY, model="resnet8", layer="layer3", epochs=1, weight_decays=()), progress=False
+    )
+    assert result.summary["against_weight_decay"] == {}
+
+
+def test_all_changes_that_are_not_of_size_are_explained():
+    size = {"train_size", "test_size", "seeds", "epochs", "width", "saliency_size"}
+    for profile in ("smoke", "quick"):
+        chosen = experiments.profile_config("kudo_fig7_cluttered_mnist", profile)
+        paper = fig7.Config()
+        changed = {
+            field.name
+            for field in fields(chosen)
+            if getattr(chosen, field.name) != getattr(paper, field.name)
+        }
+        assert changed - size <= set(fig7.DIFFERENCES)
+    assert fig7.QUICK.saliency_size >= 1000
+
+
+def verdict(name, result):
+    return CLAIMS[name].verdict(result)["verdict"]
+
+
+def test_focus_needs_every_trial_and_two_standard_errors():
+    ce = [(0.30, 0.2), (0.31, 0.2), (0.29, 0.2)]
+    assert verdict("focus", made_up([(0.4, 0.2), (0.42, 0.2), (0.41, 0.2)], ce)) == "reproduced"
+    assert verdict("focus", made_up([(0.2, 0.2), (0.22, 0.2), (0.21, 0.2)], ce)) == "not reproduced"
+    assert verdict("focus", made_up([(0.4, 0.2), (0.22, 0.2), (0.5, 0.2)], ce)) == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("wd", "information", "answer"), [(0.32, 1.75, "yes"), (0.5, 1.75, "no"), (0.5, 1.0, "not run")]
+)
+def test_focus_against_weight_decay(wd, information, answer):
+    ce = [(0.30, 0.2), (0.31, 0.2), (0.29, 0.2)]
+    ls = [(0.4, 0.2), (0.42, 0.2), (0.41, 0.2)]
+    decayed = [(wd, 0.2), (wd + 0.01, 0.2), (wd - 0.01, 0.2)]
+    result = made_up(ls, ce, decayed, information)
+    assert CLAIMS["focus"].verdict(result)["survives_null_control"] == answer
+
+
+def test_digit_one_has_two_parts():
+    ce = [(0.3, 0.25)] * 3
+    assert verdict("digit_one", made_up([(0.4, 0.2)] * 3, ce)) == "reproduced"
+    assert verdict("digit_one", made_up([(0.4, 0.3)] * 3, ce)) == "partly"
+    assert verdict("digit_one", made_up([(0.28, 0.3)] * 3, ce)) == "not reproduced"
+
+
+def test_half_a_point_of_accuracy():
+    result = made_up([(0.4, 0.2)] * 3, [(0.3, 0.2)] * 3)
+    assert verdict("accuracy_equal", result) == "reproduced"
+    for row in result.rows:
+        row["accuracy"] -= 0.01 * (row["alpha"] > 0)
+    result.summary["against_cross_entropy"]["accuracy"]["difference"] = -0.01
+    assert verdict("accuracy_equal", result) == "not reproduced"
+
+
+def test_without_smoothing_nothing_is_judged():
+    empty = Result([], summarize([], {}, LABELS))
+    assert {verdict(name, empty) for name in CLAIMS} == {"not run"}
+
+
+def test_constant_maps_are_left_out_of_the_mean():
+    share = np.array([0.2, np.nan, 0.4, 0.6])
+    entry = over_images(np.append(share, 0.4), np.array([0, 0, 1, 1, 0]))
+    assert entry["one"] == pytest.approx(0.5)
+    assert entry["one_error"] == pytest.approx(0.1)
+
+
+def test_paired_differences_go_by_seed():
+    ours = [{"seed": 0, "x": 1.0}, {"seed": 1, "x": 3.0}]
+    theirs = [{"seed": 1, "x": 2.0}, {"seed": 0, "x": 0.5}, {"seed": 2, "x": 9.0}]
+    gap = paired(ours, theirs, "x")
+    assert gap == {"difference": 0.75, "error": pytest.approx(0.25), "all_above": True}
+
+
+def test_examples_are_two_of_each_digit():
+    labels = torch.tensor([1, 0, *range(10), 2, 2, *range(10)])
+    assert labels[fig7.example_rows(labels)].tolist() == sorted(list(range(10)) * 2)
