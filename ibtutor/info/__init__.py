@@ -2,6 +2,8 @@
 
 from ibtutor.info.bottleneck import BottleneckSolution, critical_beta, solve_bottleneck
 from ibtutor.info.calibration import expected_calibration_error
+from ibtutor.info.certificate import bottleneck_bound, contraction_coefficient
+from ibtutor.info.channels import CurveSolution, best_channel, bottleneck_at_rate
 from ibtutor.info.diagram import (
     InformationAtoms,
     InformationDiagram,
@@ -9,7 +11,15 @@ from ibtutor.info.diagram import (
     information_diagram,
 )
 from ibtutor.info.entropy import cross_entropy, entropy, kl_divergence, mutual_information
+from ibtutor.info.objectives import bottleneck_objective
 from ibtutor.info.plane import InformationPlane, information_plane
+from ibtutor.info.pooling import (
+    agreement_smoothing,
+    confidence_penalty_encoder,
+    geometric_smoothing,
+    label_smoothing_at_rate,
+    pool_labels,
+)
 from ibtutor.info.smoothing import (
     label_smoothing_encoder,
     label_smoothing_information,
@@ -19,21 +29,32 @@ from ibtutor.info.smoothing import (
 
 __all__ = [
     "BottleneckSolution",
+    "CurveSolution",
     "InformationAtoms",
     "InformationDiagram",
     "InformationPlane",
+    "agreement_smoothing",
+    "best_channel",
+    "bottleneck_at_rate",
+    "bottleneck_bound",
+    "bottleneck_objective",
+    "confidence_penalty_encoder",
+    "contraction_coefficient",
     "critical_beta",
     "cross_entropy",
     "entropy",
     "expected_calibration_error",
+    "geometric_smoothing",
     "information_atoms",
     "information_diagram",
     "information_plane",
     "kl_divergence",
+    "label_smoothing_at_rate",
     "label_smoothing_encoder",
     "label_smoothing_information",
     "label_smoothing_strength",
     "mix_outputs",
     "mutual_information",
+    "pool_labels",
     "solve_bottleneck",
 ]

@@ -12,8 +12,9 @@ _LEAK = 1e-3  # share of mass spread evenly, so that no score starts at minus in
 def starts(rows: Rows, symbols: int, restarts: int, seed: int) -> torch.Tensor:
     """Joint laws of T and Y, shape `(1 + restarts, symbols, K)`.
 
-    The first is T = a label drawn from p(y|x). Then follow its classes merged one pair at a time
-    (the pair that loses least information first), and random channels when the pairs run out.
+    The first is T = a label drawn from p(y|x). Then, in turn: its classes merged one pair at a
+    time (the pair that loses least information first) while pairs last, inputs far from each
+    other as symbols, and random channels.
     """
     generator = torch.Generator().manual_seed(seed)
     agreement, classes = rows.agreement, rows.w.shape[1]
@@ -23,11 +24,13 @@ def starts(rows: Rows, symbols: int, restarts: int, seed: int) -> torch.Tensor:
     if symbols < classes:
         channels, smaller = [smaller[0]], smaller[1:]
     for count in range(restarts):
-        if count < len(smaller):
-            merged = smaller[count] @ smaller[count].T
+        if count % 2 == 0 and count // 2 < len(smaller):
+            merged = smaller[count // 2] @ smaller[count // 2].T
             # Each class keeps a little of its own symbol: a merger is an offer, not a must.
             mixed = 0.9 * merged / merged.sum(1, keepdim=True) + 0.1 * channels[0] @ channels[0].T
             channels.append(_fit(mixed / mixed.sum(1, keepdim=True), symbols))
+        elif count % 4 == 1:
+            channels.append(torch.zeros(classes, 0, dtype=torch.float64))
         else:
             raw = torch.rand(classes, symbols, generator=generator, dtype=torch.float64)
             raw = raw.pow(8)  # a few large entries a row
@@ -52,14 +55,12 @@ def _codebook(rows: Rows, joint: torch.Tensor, generator: torch.Generator) -> to
     empty = (joint.sum(1) <= 0).nonzero()[:, 0]
     if not len(empty):
         return joint
-    joint = joint.clone()
-    share = 0.2 / len(empty)
     centers = joint[joint.sum(1) > 0]
-    centers = centers / centers.sum(1, keepdim=True)
-    far = torch.full_like(rows.p, torch.inf)
-    for center in centers:
+    share = (0.2 if len(centers) else 1.0) / len(empty)
+    joint = (1.0 - share * len(empty)) * joint
+    far = torch.full_like(rows.p, 10.0)
+    for center in centers / centers.sum(1, keepdim=True):
         far = torch.minimum(far, _divergence(rows.w, center))
-    joint *= 0.8
     for symbol in empty:
         weight = rows.p * far + 1e-300
         pick = torch.multinomial(weight / weight.sum(), 1, generator=generator).item()

@@ -17,6 +17,7 @@ from ibtutor.info._starts import starts
 from ibtutor.info._validate import ArrayLike
 
 _HARD = 1e-9  # below, soft and hard encoders differ by less than beta log T in the objective
+_SMALL = 8192  # entries of an encoder for which more restarts cost next to nothing
 _PATIENCE = 40  # plain and mixed steps before Newton steps take over
 _ITERATIONS = 2000  # for problems too large for Newton steps
 
@@ -59,7 +60,7 @@ def solve_bottleneck(
     *,
     p_x: ArrayLike | None = None,
     num_clusters: int | None = None,
-    restarts: int = 8,
+    restarts: int | None = None,
     tol: float = 1e-8,
     seed: int = 0,
     kind: str = "ib",
@@ -78,7 +79,7 @@ def solve_bottleneck(
         p_x: `(N,)`, uniform by default.
         num_clusters: number T of symbols, default K. More than there are distinct rows never
             helps; the spare symbols then stay without use.
-        restarts: further starts. tol: aimed precision of the objective, nats. seed: of the
+        restarts: further starts; by default 8, and up to 128 where the table is small. tol: aimed precision of the objective, nats. seed: of the
             random starts.
         kind: "ib", or "dib" for I(T;Y) - beta H(T) (Strouse and Schwab), whose encoders are
             deterministic.
@@ -103,6 +104,8 @@ def solve_bottleneck(
     symbols = _validate.integer(
         classes if num_clusters is None else num_clusters, "num_clusters", 1
     )
+    if restarts is None:
+        restarts = min(max(_SMALL // (len(rows.w) * symbols), 8), 128)
     restarts = _validate.integer(restarts, "restarts", 0)
     tol = _validate.non_negative(tol, "tol")
     if kind not in ("ib", "dib"):

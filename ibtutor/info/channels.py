@@ -129,7 +129,7 @@ def bottleneck_at_rate(
     *,
     p_x: ArrayLike | None = None,
     num_clusters: int | None = None,
-    restarts: int = 8,
+    restarts: int | None = None,
     seed: int = 0,
 ) -> CurveSolution:
     """The most I(T;Y) found at each given I(X;T), with `num_clusters` symbols.
