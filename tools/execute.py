@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,7 +163,9 @@ def execute(paths: list[Path]) -> list[Outcome]:
     print(f"{len(paths)} pages with cells, {len(stale)} to execute", flush=True)
     outcomes = []
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        for outcome in pool.map(lambda path: run_page(path, marks[path]), stale):
+        running = [pool.submit(run_page, path, marks[path]) for path in stale]
+        for done in as_completed(running):
+            outcome = done.result()
             verdict = "ok" if outcome.ok else "FAILED"
             print(f"  {outcome.page:<40} {verdict:>6} {outcome.seconds:7.1f} s", flush=True)
             outcomes.append(outcome)
