@@ -49,13 +49,17 @@ def groups(
     settings: Settings,
     objective: Callable | None,
 ) -> Iterator[list[Run]]:
-    """Runs that may train side by side: alike in learning rate and decay, which are shared."""
+    """Runs that may train side by side: alike in learning rate and decay, which are shared.
+
+    Label smoothing keeps to itself, because its loss is computed for all runs at once.
+    """
     if not _stackable(make_model, settings, objective):
         yield from ([run] for run in runs)
         return
     alike: dict[tuple, list[Run]] = {}
     for run in runs:
-        alike.setdefault((run.lr, run.weight_decay), []).append(run)
+        key = (run.lr, run.weight_decay, run.loss == "label_smoothing")
+        alike.setdefault(key, []).append(run)
     for members in alike.values():
         for start in range(0, len(members), _MOST_STACKED):
             yield members[start : start + _MOST_STACKED]
@@ -133,9 +137,10 @@ def make_optimizer(replicas: Replicas, settings: Settings, run: Run) -> torch.op
             {"params": [p for p in params if p.ndim <= vector], "weight_decay": 0.0},
         ]
     lr = settings.lr if run.lr is None else run.lr
+    fused = params[0].device.type in ("cpu", "cuda")  # one kernel for all tensors of a step
     if settings.optimizer == "sgd":
         return torch.optim.SGD(
-            chosen, lr=lr, momentum=settings.momentum, nesterov=settings.nesterov
+            chosen, lr=lr, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused
         )
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return kind(chosen, lr=lr)
+    return kind(chosen, lr=lr, fused=fused)

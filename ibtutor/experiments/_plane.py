@@ -71,35 +71,27 @@ def sweep(
     resume: Path | None,
 ) -> Result:
     """Train all arms of `config` and place their outputs on the plane; see the module."""
-    options = {"device": device, "progress": progress}
     main = replace(task, augment=augment if config.augment else None)
     other = replace(task, augment=None if config.augment else augment)
     rows: list[dict] = []
     plain: dict[tuple[float, int], train.Trained] = {}
-    first = config.seeds[0]
     planned = _plan(config, task.num_classes)
-    # Trajectories by epoch for the first seed; the other runs are measured once, at their end.
-    for traced in (True, False):
-        chosen = [item for item in planned if (item[2].seed == first) == traced]
-        every = config.measure_every if traced else settings.epochs
-        for arms, data, name in (
-            (("ls", "cp", "wd"), main, "main"),
-            (("augment",), other, "other"),
-        ):
-            mine = [item for item in chosen if item[0] in arms]
-            done = train.fit(
-                make_model,
-                data,
-                [run for _, _, run in mine],
-                replace(settings, measure_every=every),
-                resume=resume and Path(resume) / name,
-                measure=_measure,
-                **options,
-            )
-            for (arm, alpha, run), trained in zip(mine, done, strict=True):
-                rows += _rows(arm, alpha, run, trained)
-                if arm == "ls":
-                    plain[alpha, run.seed] = trained
+    for arms, data, name in ((("ls", "cp", "wd"), main, "main"), (("augment",), other, "other")):
+        mine = [item for item in planned if item[0] in arms]
+        done = train.fit(
+            make_model,
+            data,
+            [run for _, _, run in mine],
+            replace(settings, measure_every=config.measure_every),
+            resume=resume and Path(resume) / name,
+            measure=_measure,
+            device=device,
+            progress=progress,
+        )
+        for (arm, alpha, run), trained in zip(mine, done, strict=True):
+            rows += _rows(arm, alpha, run, trained)
+            if arm == "ls":
+                plain[alpha, run.seed] = trained
     rows += _after_training(config, plain, task)
     return Result(rows, _summary(rows, task, settings.epochs), fingerprints=_fingerprints(task))
 

@@ -50,18 +50,18 @@ SMOKE = replace(
     train_images=1297,
     test_images=500,
     model="mlp",
-    width=96,
+    width=64,
     alphas=(0.0, 0.1, 0.3, 0.5, 0.7, 0.9),
     penalty_alphas=(0.1, 0.2, 0.5),
     weight_decays=(0.02,),
-    seeds=(0, 1),
-    epochs=60,
-    batch_size=64,
+    seeds=(0, 1, 2),
+    epochs=40,
+    batch_size=128,
     optimizer="adam",
-    lr=3e-3,
+    lr=0.02,
     schedule="cosine",
     augment=False,
-    measure_every=6,
+    measure_every=4,
 )
 QUICK = replace(
     Config(),
@@ -106,7 +106,7 @@ def build(config: Config, channels: int) -> torch.nn.Module:
     if config.model == "resnet20":
         return models.resnet20(10, channels)
     if config.model == "mlp":
-        return models.MLP(64, (config.width,), 10)
+        return models.MLP(64, (config.width,), 10, batch_norm=True)
     if config.model == "small_cnn":
         return models.SmallCNN(channels, 10, config.width, stem_stride=2, pooled=4, hidden=128)
     raise ValueError(f"model must be resnet56, resnet20, small_cnn or mlp; got {config.model!r}")
