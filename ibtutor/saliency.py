@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-__all__ = ["display_map", "find_layer", "grad_cam", "mass_share"]
+__all__ = ["display_map", "find_layer", "grad_cam", "mass_share", "mean_around_box"]
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
@@ -163,3 +163,49 @@ def mass_share(maps: Tensor, masks: Tensor, *, on_constant: str = "raise") -> Te
     # A constant map of zeros would divide by zero; its share is replaced in the next line.
     share = inside / torch.where(constant, torch.ones_like(total), total)
     return torch.where(constant, torch.full_like(share, torch.nan), share)
+
+
+def mean_around_box(maps: Tensor, boxes: Tensor, canvas: int, *, chunk: int = 512) -> Tensor:
+    """Mean map seen from the box: each map is enlarged, scaled to mass 1 and shifted.
+
+    After the shift the middle of the box lies in the middle of the window. The mean at a place is
+    taken over the maps whose canvas reaches there. Constant maps are left out.
+
+    Args:
+        maps: `(N, h, w)`, not negative; boxes: `(N, 4)` top, left, bottom, right on the canvas.
+        canvas: side S of the canvas.
+        chunk: maps at once.
+
+    Returns:
+        `(S, S)` float64 in multiples of evenly spread mass; NaN where no canvas reaches.
+
+    Raises:
+        ValueError: if shapes do not fit.
+
+    >>> maps = torch.zeros(2, 4, 4)
+    >>> maps[0, 0, 0], maps[1, 3, 3] = 1.0, 5.0
+    >>> boxes = torch.tensor([[0, 0, 1, 1], [3, 3, 4, 4]])
+    >>> mean_around_box(maps, boxes, 4)[2, 2].item()
+    16.0
+    """
+    if maps.ndim != 3 or boxes.shape != (len(maps), 4):
+        raise ValueError(
+            "maps must have shape (N, h, w) and boxes (N, 4), got "
+            f"{tuple(maps.shape)} and {tuple(boxes.shape)}"
+        )
+    keep = maps.amax((1, 2)) > maps.amin((1, 2))
+    maps, boxes = maps[keep], boxes[keep]
+    total = torch.zeros(2, canvas, canvas, dtype=torch.float64)
+    # Twice the canvas leaves room for a window around every box.
+    corner = (boxes[:, :2] + boxes[:, 2:]).div(2, rounding_mode="floor") - canvas // 2 + canvas
+    line = torch.arange(canvas)
+    for part, start in zip(maps.double().split(chunk), corner.split(chunk), strict=True):
+        large = _resize(part, (canvas, canvas))
+        large = large / large.mean((1, 2), keepdim=True)
+        both = torch.stack([large, torch.ones_like(large)], dim=1)
+        wide = torch.nn.functional.pad(both, (canvas, canvas, canvas, canvas))
+        rows = (start[:, 0, None] + line)[:, None, :, None]
+        columns = (start[:, 1, None] + line)[:, None, None, :]
+        which = torch.arange(len(part))[:, None, None, None]
+        total += wide[which, torch.arange(2)[None, :, None, None], rows, columns].sum(0)
+    return total[0] / total[1].where(total[1] > 0, torch.nan)

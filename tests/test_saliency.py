@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from ibtutor.saliency import display_map, find_layer, grad_cam, mass_share
+from ibtutor.saliency import display_map, find_layer, grad_cam, mass_share, mean_around_box
 
 
 @pytest.fixture
@@ -129,3 +129,31 @@ def test_display_map_lies_between_zero_and_one():
     assert shown.shape == (3, 20, 20)
     assert float(shown.min()) == 0
     assert abs(float(shown.max()) - 1) < 1e-5
+
+
+def test_mean_around_box_equals_a_loop_of_shifts():
+    generator = torch.Generator().manual_seed(3)
+    maps = torch.rand(9, 6, 6, generator=generator)
+    corner = torch.randint(0, 5, (9, 2), generator=generator)
+    boxes = torch.cat([corner, corner + 2], dim=1)
+    total, count = torch.zeros(6, 6, dtype=torch.float64), torch.zeros(6, 6)
+    for image, (row, column) in zip(maps.double(), corner.tolist(), strict=True):
+        for i in range(6):
+            for j in range(6):
+                r, c = row + 1 - 3 + i, column + 1 - 3 + j
+                if 0 <= r < 6 and 0 <= c < 6:
+                    total[i, j] += image[r, c] / image.mean()
+                    count[i, j] += 1
+    expected = total / count
+    torch.testing.assert_close(mean_around_box(maps, boxes, 6, chunk=4), expected, equal_nan=True)
+
+
+def test_mean_around_box_of_even_maps_is_one_and_constant_ones_are_left_out():
+    maps = torch.full((3, 4, 4), 1.0)
+    maps[0, 0, 0] = 1.0 + 1e-6
+    boxes = torch.tensor([[0, 0, 2, 2]]).expand(3, 4)
+    seen = mean_around_box(maps, boxes, 4)
+    torch.testing.assert_close(seen[1:, 1:], torch.ones(3, 3).double(), atol=1e-5, rtol=0)
+    assert seen[0].isnan().all()
+    with pytest.raises(ValueError, match=r"boxes \(N, 4\), got \(3, 4, 4\) and \(2, 4\)"):
+        mean_around_box(maps, boxes[:2], 4)

@@ -154,26 +154,19 @@ def run(
         progress=progress,
     )
     partial = record.Partial(None if resume is None else Path(resume) / "maps")
-    rows, shares, examples = [], {}, {}
-    shown = example_rows(test_labels[: config.saliency_size])
+    rows, pieces = [], {}
     for trained in done:
         name = trained.run.name
-        kept = partial.get(name)
-        if kept is None:
-            row, arrays = _measure(config, trained, make(), test_set, train_labels, scale, device)
-            arrays["examples"] = arrays.pop("maps")[shown]
-            partial.put(name, row, arrays)
+        row = partial.get(name)
+        if row is None:
+            row, piece = _measure(config, trained, make(), test_set, train_labels, scale, device)
+            partial.put(name, row, piece)
         else:
-            arrays = kept.pop("arrays")
-            row = kept
+            piece = row.pop("arrays")
         rows.append(row)
-        shares[name], examples[f"maps_{name}"] = arrays["box"], arrays["examples"]
+        pieces[name] = piece
     labels = test_labels[: config.saliency_size].numpy()
-    examples |= {
-        "example_images": test_set.images[shown, 0].numpy(),
-        "example_boxes": test_set.boxes[shown].numpy(),
-        "example_labels": labels[shown.numpy()],
-    }
+    shares = {name: piece["box"] for name, piece in pieces.items()}
     summary = summarize(rows, shares, labels)
     summary["chance_box"] = (config.digit_size / config.canvas) ** 2
     summary["chance_stroke"] = float(test_set.masks[: config.saliency_size].double().mean())
@@ -181,14 +174,34 @@ def run(
         "train": data.fingerprint(train_set.images, train_labels),
         "test": data.fingerprint(test_set.images, test_labels),
     }
-    return Result(rows, summary, arrays=examples, fingerprints=fingerprints)
+    return Result(rows, summary, _pictures(config, rows, pieces, test_set, labels), fingerprints)
 
 
 def example_rows(labels: Any) -> Any:
     """The first two images of each digit, whatever the networks make of them."""
     import torch
 
+    labels = torch.as_tensor(labels)
     return torch.cat([torch.nonzero(labels == k)[:EXAMPLES_A_DIGIT, 0] for k in range(10)])
+
+
+def _pictures(
+    config: Config, rows: list[dict], pieces: dict[str, Any], test_set: Any, labels: Any
+) -> dict[str, Any]:
+    """Arrays to draw from: example maps of the paper's arms, and mean maps around the box."""
+    shown = example_rows(labels)
+    arrays = {"example_boxes": test_set.boxes[shown].numpy(), "example_labels": labels[shown]}
+    if config.dataset == "digits":  # MNIST is not ours to pass on
+        arrays["example_images"] = test_set.images[shown, 0].numpy()
+    groups: dict[str, list[Any]] = {}
+    for row, piece in zip(rows, pieces.values(), strict=True):
+        if row["method"] == "ls":
+            arrays[f"maps_alpha{row['alpha']:g}_seed{row['seed']}"] = piece["examples"]
+        strength = row["alpha"] if row["method"] == "ls" else row["weight_decay"]
+        for which in ("others", "one"):
+            key = f"around_{row['method']}{strength:g}_{which}"
+            groups.setdefault(key, []).append(piece[f"around_{which}"])
+    return arrays | {key: (sum(maps) / len(maps)).astype("float16") for key, maps in groups.items()}
 
 
 def _measure(
@@ -200,7 +213,7 @@ def _measure(
     scale: dict,
     device: str,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One row, and arrays: shares `(M,)` by image and maps `(M, h, w)`."""
+    """One row, and arrays: box share by image, example maps, mean maps around the box."""
     from ibtutor import saliency
     from ibtutor.data import to_float
 
@@ -230,7 +243,12 @@ def _measure(
     for name, share in (("box", box), ("stroke", stroke)):
         for which, chosen in (("others", labels != 1), ("one", labels == 1)):
             row[f"{name}_{which}"] = float(share[seen & chosen].mean())
-    return row, {"box": box.numpy(), "maps": maps.half().numpy()}
+    pieces = {"box": box.numpy(), "examples": maps[example_rows(labels)].numpy().astype("float16")}
+    for which, chosen in (("others", labels != 1), ("one", labels == 1)):
+        boxes = test_set.boxes[:count][chosen]
+        around = saliency.mean_around_box(maps[chosen], boxes, config.canvas)
+        pieces[f"around_{which}"] = around.numpy()
+    return row, pieces
 
 
 # --- claims, written before the runs -------------------------------------------------------------

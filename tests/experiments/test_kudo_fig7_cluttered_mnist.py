@@ -51,7 +51,8 @@ def test_a_tiny_run_has_every_arm_and_its_pictures(tiny):
     assert arms == [("ls", 0.0, 0.0), ("ls", 0.1, 0.0), ("wd", 0.0, 0.01)]
     assert tiny.arrays["example_images"].shape == (20, 20, 20)
     assert tiny.arrays["example_labels"].tolist() == sorted(list(range(10)) * 2)
-    assert tiny.arrays["maps_label_smoothing-0.1-seed0"].shape == (20, 5, 5)
+    assert tiny.arrays["maps_alpha0.1_seed0"].shape == (20, 5, 5)
+    assert tiny.arrays["around_wd0.01_one"].shape == (20, 20)
     for row in tiny.rows:
         for name in ("box_others", "box_one", "stroke_others", "stroke_one"):
             assert 0 <= row[name] <= 1
