@@ -79,8 +79,8 @@ def solve_bottleneck(
         p_x: `(N,)`, uniform by default.
         num_clusters: number T of symbols, default K. More than there are distinct rows never
             helps; the spare symbols then stay without use.
-        restarts: further starts; by default 8, and up to 128 where the table is small. tol: aimed precision of the objective, nats. seed: of the
-            random starts.
+        restarts: further starts; by default 8, and up to 128 where the table is small.
+        tol: aimed precision of the objective, nats. seed: of the random starts.
         kind: "ib", or "dib" for I(T;Y) - beta H(T) (Strouse and Schwab), whose encoders are
             deterministic.
 
