@@ -1,5 +1,7 @@
 """The information plane: against float64, exact corners, identities, memory, bad input."""
 
+import ctypes
+import gc
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -94,19 +96,23 @@ def test_large_float32_matrix_within_1e_6_and_50_megabytes():
     assert plane["i_xt"] == pytest.approx(h_t - conditional, abs=1e-6)
     assert plane["i_ty"] == pytest.approx(i_ty, abs=1e-6)
     assert plane["h_t"] == pytest.approx(h_t, abs=1e-6)
-    assert extra is None or extra <= 50e6
+    # The joint of labels and symbols alone, in float64, is 8 MB.
+    assert extra is None or 8e6 <= extra <= 50e6
 
 
 def peak_memory(call):
     """Bytes that `call` adds to the peak of resident memory; None where the system hides it."""
-    call()  # libraries allocate on first use
+    information_plane(*outputs(9, 9))  # libraries allocate on first use
+    gc.collect()
     try:
+        # What was freed before but kept by the allocator would hide what the call takes.
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
         status = Path("/proc/self/status").read_text
         before = status().split("VmRSS:")[1].split()[0]
         call()
         return 1024 * (int(status().split("VmHWM:")[1].split()[0]) - int(before))
-    except (OSError, IndexError):
+    except (OSError, AttributeError, IndexError):
         return None
 
 

@@ -1,0 +1,39 @@
+"""Expected calibration error, against torchmetrics and one maximum per row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from benchmarks._measure import Row, interleaved
+from ibtutor.info import expected_calibration_error
+
+TITLE = "expected_calibration_error, 50,000 x 100, 15 bins, float32, one thread"
+
+
+def run() -> Iterator[Row]:
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    probs = (2 * torch.randn(50_000, 100, generator=generator)).softmax(1)
+    labels = torch.randint(0, 100, (50_000,), generator=generator)
+    calls = {
+        "amax": lambda: probs.amax(1),
+        "ours": lambda: expected_calibration_error(probs, labels),
+    }
+    try:
+        from torchmetrics.functional.classification import multiclass_calibration_error
+    except ImportError:
+        pass
+    else:
+        calls["torchmetrics"] = lambda: multiclass_calibration_error(
+            probs, labels, num_classes=100, n_bins=15
+        )
+    seconds = interleaved(calls, rounds=25)
+    yield Row("ours", 1e3 * seconds["ours"], "ms")
+    yield Row("amax alone", seconds["ours"] / seconds["amax"], "x faster", 2.5)
+    if "torchmetrics" in seconds:
+        ratio = seconds["torchmetrics"] / seconds["ours"]
+        yield Row("torchmetrics", ratio, "x slower", 7, at_least=True)
+        gap = calls["ours"]() - calls["torchmetrics"]().item()
+        yield Row("difference to torchmetrics", abs(gap), "", 1e-6)
