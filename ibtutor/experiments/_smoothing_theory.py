@@ -58,8 +58,10 @@ def _penalty_at_rate(p_y_given_x: Tensor, p_x: Tensor, rate: float) -> Tensor | 
     """The optimum of the confidence penalty at the beta that gives this rate."""
     from scipy.optimize import brentq
 
+    distinct, index = p_y_given_x.unique(dim=0, return_inverse=True)
+
     def encoder(beta: float) -> Tensor:
-        return info.confidence_penalty_encoder(p_y_given_x, beta)
+        return info.confidence_penalty_encoder(distinct, beta)[index]
 
     def excess(beta: float) -> float:
         return float(info.information_plane(encoder(beta), p_x=p_x).i_xt) - rate

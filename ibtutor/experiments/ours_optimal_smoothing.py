@@ -49,14 +49,16 @@ class Config:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)  # seed s holds out fold s mod folds
 
 
-QUICK = replace(Config(), network="small_cnn", width=16, epochs=12, channel_restarts=0)
+QUICK = replace(
+    Config(), rates=(1.0, 2.0), channel_restarts=0, network="small_cnn", width=16, epochs=10
+)
 SMOKE = replace(
     QUICK,
     data="digits",
     rates=(0.5, 2.0),
     bound_starts=40,
     width=8,
-    epochs=4,
+    epochs=3,
     augment=False,
     seeds=(0, 1),
 )

@@ -87,17 +87,24 @@ def confidence_penalty_encoder(p_y_given_x: ArrayLike, beta: float) -> torch.Ten
         return w / w.sum(1, keepdim=True)
     values = w.numpy() / beta
 
-    def row(u: np.ndarray) -> np.ndarray:
-        """p for exp(c / beta) = exp(u), from log-space: p_t = exp(u + W)."""
-        z = np.log(np.maximum(values, 1e-300)) - u[:, None]
-        return np.where(values > 0, np.exp(u[:, None] + _lambert_of_exp(z)), np.exp(u)[:, None])
+    def row(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """p at exp(c / beta) = exp(u), computed as exp(u + W), and its derivative by u."""
+        root = _lambert_of_exp(np.log(np.maximum(values, 1e-300)) - u[:, None])
+        root = np.where(values > 0, root, 0.0)
+        p = np.exp(u[:, None] + root)
+        return p, p / (1 + root)
 
     low, high = np.full(len(w), -60.0 - 60.0 / beta), np.zeros(len(w))
-    for _ in range(200):  # the row sum grows with u
-        middle = (low + high) / 2
-        above = row(middle).sum(1) > 1
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    result = torch.from_numpy(row((low + high) / 2))
+    u = np.full(len(w), -np.log(w.shape[1]))
+    for _ in range(100):  # the row sum grows with u: Newton on its logarithm, inside a bracket
+        p, slope = row(u)
+        total = p.sum(1)
+        low, high = np.where(total > 1, low, u), np.where(total > 1, u, high)
+        if np.abs(total - 1).max() < 1e-14:
+            break
+        step = u - np.log(total) * total / slope.sum(1)
+        u = np.where((step > low) & (step < high), step, (low + high) / 2)
+    result = torch.from_numpy(p)
     return result / result.sum(1, keepdim=True)
 
 
