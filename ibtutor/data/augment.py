@@ -27,12 +27,13 @@ def to_float(
         raise ValueError(
             f"mean and std must have 1 or {channels} values, got {len(mean)} and {len(std)}"
         )
-    shape = (1, -1) + (1,) * (images.ndim - 2)
-    mean_ = torch.tensor(mean, device=images.device).view(shape)
-    std_ = torch.tensor(std, device=images.device).view(shape)
     unit = 255.0 if images.dtype == torch.uint8 else 1.0
-    # One multiplication and one addition instead of three passes over the batch.
-    return torch.addcmul(-mean_ / std_, images.to(mean_.dtype), 1.0 / (unit * std_))
+    shape = (1, -1) + (1,) * (images.ndim - 2)
+    scale = 1 / (unit * torch.tensor(std, device=images.device).view(shape))
+    shift = -unit * scale * torch.tensor(mean, device=images.device).view(shape)
+    if images.dtype == torch.float32:
+        return images * scale + shift
+    return images.float().mul_(scale).add_(shift)  # in place: no third pass over new memory
 
 
 def random_crop_flip(
@@ -48,18 +49,16 @@ def random_crop_flip(
     torch.Size([4, 3, 8, 8])
     """
     batch, _, height, width = _four(images)
-    rows, columns = (
-        torch.randint(2 * pad + 1, (batch, 1), generator=generator, device=images.device)
+    top, left = (
+        torch.randint(2 * pad + 1, (batch,), generator=generator, device=images.device)
         for _ in range(2)
     )
-    rows = rows + torch.arange(height, device=images.device)
-    columns = columns + torch.arange(width, device=images.device)
-    if flip:
-        mirrored = torch.rand(batch, 1, generator=generator, device=images.device) < 0.5
-        columns = torch.where(mirrored, columns.flip(1), columns)
-    padded = F.pad(images, (pad, pad, pad, pad)).permute(0, 2, 3, 1)
-    which = torch.arange(batch, device=images.device)[:, None, None]
-    return padded[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    windows = F.pad(images, (pad,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+    cut = windows[torch.arange(batch, device=images.device), :, top, left]
+    if not flip:
+        return cut
+    mirrored = torch.rand(batch, 1, 1, 1, generator=generator, device=images.device) < 0.5
+    return torch.where(mirrored, cut.flip(3), cut)
 
 
 def random_resized_crop(
