@@ -49,7 +49,9 @@ def interleaved(calls: dict[str, Callable[[], object]], rounds: int = 7) -> dict
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def extra_memory(call: Callable[[], object], warm_up: Callable[[], object]) -> float | None:
+def extra_memory(
+    call: Callable[[], object], warm_up: Callable[[], object] = lambda: None
+) -> float | None:
     """Bytes that `call` adds to the peak of resident memory; None where the system hides it.
 
     `warm_up` is the same call on small input: libraries allocate on first use.

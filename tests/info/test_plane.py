@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ibtutor.info import information_plane, mix_outputs, mutual_information
+from ibtutor.info import _joint, information_plane, mix_outputs, mutual_information
 from ibtutor.info import plane as module
 
 
@@ -177,6 +177,18 @@ def test_weights():
     assert asdict(got) == pytest.approx(asdict(rest), abs=1e-12)
 
 
+@pytest.mark.parametrize("cells", [0, 10**9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_both_sums_over_labels_agree(cells, dtype, monkeypatch):
+    monkeypatch.setattr(_joint, "_FEW", cells)
+    p, labels = outputs(3000, 12, dtype)
+    x = outputs(1, 3000, torch.float64, seed=2)[0][0]
+    for weights in (None, x):
+        got = asdict(information_plane(p, labels, p_x=weights))
+        expected = reference(p, labels, p_x=weights)
+        assert got == pytest.approx(expected, abs=1e-12 if dtype == torch.float64 else 1e-6)
+
+
 def test_one_hot_and_constant_rows_are_exact():
     p = torch.eye(4)[torch.arange(40) % 4]
     plane = information_plane(p, torch.arange(40) % 4)
@@ -246,6 +258,7 @@ GOOD = [[0.5, 0.5], [0.25, 0.75]]
         ([[0.5, 0.5], [-0.1, 1.1]], {}, ValueError, "negative, got -0.1 in row 1"),
         ([[math.nan, 0.5], [0.5, 0.5]], {}, ValueError, "finite .*got nan in row 0"),
         ([[0.5, 0.5], [math.inf, 0.5]], {}, ValueError, "finite .*got inf in row 1"),
+        ([[0.5, 0.5], [1e308, 0.5]], {}, ValueError, r"finite .*got 1e\+308 in row 1"),
         (GOOD, {"labels": [0, -1]}, ValueError, "labels must lie in .*got -1"),
         (GOOD, {"labels": [0]}, ValueError, r"labels must have shape \(2,\).*got \(1,\)"),
         (GOOD, {"labels": [0.0, 1.0]}, TypeError, "labels must be integers, got torch.float64"),
