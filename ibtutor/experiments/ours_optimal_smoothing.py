@@ -129,7 +129,7 @@ def _similar_pair(w: Tensor, p_x: Tensor, rate: float) -> dict:
 
     joint = (w * p_x[:, None]).T @ w
     joint.fill_diagonal_(0)
-    pair = tuple(int(v) for v in divmod(int(joint.argmax()), joint.shape[1]))
+    pair = tuple(sorted(divmod(int(joint.argmax()), joint.shape[1])))
     found = info.bottleneck_at_rate(w, rate, p_x=p_x).encoder(0)
     smoothed = info.label_smoothing_at_rate(w, rate, p_x=p_x)
     return {
