@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import torch
 
 from ibtutor.info import _fixed_point, _newton, _validate
-from ibtutor.info._rows import Rows, merge_rows, plane_point, summarize
+from ibtutor.info._rows import Rows, merge_rows, summarize
 from ibtutor.info._starts import starts
 from ibtutor.info._validate import ArrayLike
 
 _HARD = 1e-9  # below, soft and hard encoders differ by less than beta log T in the objective
 _SMALL = 8192  # entries of an encoder for which more restarts cost next to nothing
+_ROUGH = 12  # steps on the summary, enough to see which starts lead
 _PATIENCE = 40  # plain and mixed steps before Newton steps take over
 _ITERATIONS = 2000  # for problems too large for Newton steps
 
@@ -79,7 +80,7 @@ def solve_bottleneck(
         p_x: `(N,)`, uniform by default.
         num_clusters: number T of symbols, default K. More than there are distinct rows never
             helps; the spare symbols then stay without use.
-        restarts: further starts; by default 8, and up to 128 where the table is small.
+        restarts: further starts; by default 4, and up to 128 where the table is small.
         tol: aimed precision of the objective, nats. seed: of the random starts.
         kind: "ib", or "dib" for I(T;Y) - beta H(T) (Strouse and Schwab), whose encoders are
             deterministic.
@@ -105,7 +106,7 @@ def solve_bottleneck(
         classes if num_clusters is None else num_clusters, "num_clusters", 1
     )
     if restarts is None:
-        restarts = min(max(_SMALL // (len(rows.w) * symbols), 8), 128)
+        restarts = min(max(_SMALL // (len(rows.w) * symbols), 4), 128)
     restarts = _validate.integer(restarts, "restarts", 0)
     tol = _validate.non_negative(tol, "tol")
     if kind not in ("ib", "dib"):
@@ -114,13 +115,17 @@ def solve_bottleneck(
     hard = torch.full_like(beta, kind == "dib", dtype=torch.bool) | (beta < _HARD)
     scores = torch.zeros(len(beta), symbols, classes, dtype=torch.float64)
     scores[hard, 0] = 1.0  # for beta >= 1: hard encoders need one symbol on top
-    first = starts(used, symbols, restarts, _validate.integer(seed, "seed", 0))
+    small = summarize(used) if restarts else used
+    first = starts(small, symbols, restarts, _validate.integer(seed, "seed", 0))
     for group in (False, True):
         open_ = ((hard == group) & (beta < 1)).nonzero()[:, 0]
         if len(open_) and symbols > 1:
-            scores[open_] = _search(used, first, beta[open_], group, tol)
-    points = [_point(used, s, h) for s, h in zip(scores, hard.tolist(), strict=True)]
-    i_xt, i_ty = (torch.stack(values) for values in zip(*points, strict=True))
+            scores[open_] = _search(used, small, first, beta[open_], group, tol)
+    i_xt, i_ty = torch.zeros_like(beta), torch.zeros_like(beta)
+    for group in (False, True):
+        if (which := hard == group).any():
+            found = _fixed_point.evaluate(scores[which], used.w, used.p, group)
+            i_xt[which], i_ty[which] = found.i_xt.clamp_min(0.0), found.i_ty.clamp_min(0.0)
     trivial = i_ty - beta * i_xt < 0  # the constant T is always there
     scores[trivial] = 0.0
     scores[trivial & hard, 0] = 1.0
@@ -144,12 +149,8 @@ def _encode(scores: torch.Tensor, w: torch.Tensor, hard: bool) -> torch.Tensor:
     return torch.softmax(logits, 0).T
 
 
-def _point(rows: Rows, scores: torch.Tensor, hard: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    return plane_point(rows, _encode(scores, rows.w, hard))
-
-
 def _search(
-    rows: Rows, first: torch.Tensor, beta: torch.Tensor, hard: bool, tol: float
+    rows: Rows, small: Rows, first: torch.Tensor, beta: torch.Tensor, hard: bool, tol: float
 ) -> torch.Tensor:
     """Scores `(B, T, K)`: all starts on the summary, the promising ones on all rows."""
     count = len(first)
@@ -157,10 +158,9 @@ def _search(
         candidates = first.expand(len(beta), *first.shape[1:])
         which = torch.arange(len(beta))
     else:
-        small = summarize(rows)
         joint = first.repeat(len(beta), 1, 1)
         each = beta.repeat_interleave(count)
-        rough = dict(hard=hard, tol=1e-6, limit=20)
+        rough = dict(hard=hard, tol=1e-6, limit=_ROUGH)
         _, points = _fixed_point.iterate(joint, each, small.w, small.p, **rough)
         value = points.objective(each).view(-1, count)
         reached = points.joint.view(-1, count, *first.shape[1:])
