@@ -1,5 +1,6 @@
 """The ledger of all claims, and what still waits for a paper-scale record."""
 
+from contextlib import suppress
 from types import ModuleType
 
 from ibtutor import record
@@ -10,13 +11,17 @@ from ibtutor.experiments._run import recorded
 def ledger() -> list[dict[str, str]]:
     """One row a claim: experiment, claim, source, profile of the record, verdict, null control.
 
-    A claim without a record is `not run`; a record that `verify` found to have drifted is `stale`.
+    The verdict is that of the fullest record that judged the claim: paper scale, else quick. A
+    claim that no record judged is `not run`; one whose record `verify` found to have drifted is
+    `stale`.
     """
     rows = []
     for experiment in ids():
-        best = _best(experiment)
+        records = _records(experiment)
         for claim in load(experiment).CLAIMS:
-            judged = best.verdicts.get(claim.id, {}) if best else {}
+            found = [r for r in records if r.verdicts[claim.id]["verdict"] != "not run"]
+            best = found[0] if found else None
+            judged = best.verdicts[claim.id] if best else {}
             rows.append(
                 {
                     "experiment": experiment,
@@ -32,11 +37,16 @@ def ledger() -> list[dict[str, str]]:
     return rows
 
 
-def _best(experiment: str) -> record.Record | None:
-    try:
-        return recorded(experiment)
-    except record.RecordError:
-        return None
+def _records(experiment: str) -> list[record.Record]:
+    """The valid records of an experiment that judged its present claims, fullest first."""
+    claims = {claim.id for claim in load(experiment).CLAIMS}
+    found = []
+    for profile in ("paper", "quick"):
+        with suppress(record.RecordError):
+            candidate = recorded(experiment, profile)
+            if claims <= set(candidate.verdicts):
+                found.append(candidate)
+    return found
 
 
 def _state(experiment: str, best: record.Record | None) -> str:
@@ -57,8 +67,8 @@ def pending() -> list[dict[str, str]]:
             recorded(experiment, "paper")
         except record.RecordError as error:
             reason, detail = _reason(load(experiment)), str(error)
-            best = _best(experiment)
-            has = best.profile if best else "none"
+            records = _records(experiment)
+            has = records[0].profile if records else "none"
             rows.append(
                 {"experiment": experiment, "reason": reason, "recorded": has, "detail": detail}
             )
