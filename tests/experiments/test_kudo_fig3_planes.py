@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ibtutor.experiments import Result, _plane
+from ibtutor.experiments import Result, _plane, _plane_claims
 from ibtutor.experiments import kudo_fig3_cifar10 as cifar10
 from ibtutor.experiments import kudo_fig3_flowers102 as flowers102
 from ibtutor.info import label_smoothing_information, mix_outputs
@@ -177,6 +177,23 @@ def test_an_effect_survives_only_if_it_beats_the_controls(nll, control, verdict,
     found = verdicts(fabricated(nll=nll, control_nll=control))["test_nll"]
     assert found["verdict"] == verdict
     assert found["survives_null_control"] == survives
+
+
+@pytest.mark.parametrize(("offset", "sign"), [(0.1, -1), (-0.1, 1)])
+def test_information_is_compared_at_the_same_rate(offset, sign):
+    """Mixed outputs lie on the diagonal; smoothing is put below or above it by `offset`."""
+    result = fabricated()
+    for row in result.rows:
+        if row["arm"] == "ls" and row["split"] == "test" and row["alpha"] == 0.1:
+            row["i_xt"] = 2.0
+            row["i_ty"] = 2.0 - offset + 0.001 * row["seed"]
+        elif row["split"] == "test":
+            row["i_xt"] = row["i_ty"]
+    gain = _plane_claims.at_equal_rate(result, "mix")
+    assert gain["difference"] == pytest.approx(-offset + 0.001)
+    found = verdicts(result)["test_plane"]
+    assert found["verdict"] == ("reproduced" if sign > 0 else "not reproduced")
+    assert found["survives_null_control"] == ("yes" if sign > 0 else "no")
 
 
 def test_without_rows_nothing_is_claimed():
