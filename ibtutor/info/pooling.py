@@ -193,18 +193,13 @@ def agreement_smoothing(
     rows = merge_rows(p_y_given_x, p_x)
     prior, joint = rows.prior, rows.agreement
     tiny = torch.finfo(joint.dtype).tiny
-    given = (joint / prior.clamp_min(tiny)).clamp_min(tiny)  # [y, t] = P(Y'=y | Y=t)
-    # What no weighted input ever mixes is forbidden, unless an input of weight zero does mix it.
-    zero = (joint == 0) & (prior > 0)
+    # [y, t] = P(Y'=y | Y=t). What never occurs counts as the smallest positive number: with
+    # labels that all agree the family then is the geometric one, and no rate is jumped over.
+    given = (joint / prior.clamp_min(tiny)).clamp_min(tiny)
     start = prior.clamp_min(tiny).log().masked_fill(prior == 0, -torch.inf)
-    forbidden = (rows.w @ zero.to(joint.dtype)) > 0
-    forbidden &= ~forbidden.all(1, keepdim=True)
-    logits = (rows.w @ given.log()).masked_fill(forbidden, -torch.inf)
-    logits -= logits.amax(1, keepdim=True)
+    logits = rows.w @ given.log()
 
     def encoder(s: float) -> torch.Tensor:
-        if s == 0:  # zero times minus infinity
-            return prior.expand(len(logits), -1)
         return torch.softmax(start + s * logits, 1)
 
     return _at_rate(encoder, rows, rate, _STEEPEST)
@@ -230,4 +225,7 @@ def _at_rate(
     if rate == 0 or top <= 0:
         return encoder(0.0 if rate == 0 else high)[rows.index]
     # excess(0) = -rate < 0 < top
-    return encoder(brentq(excess, 0.0, high, xtol=1e-15, rtol=1e-14))[rows.index]
+    found = encoder(brentq(excess, 0.0, high, xtol=1e-18, rtol=1e-14))
+    if abs(reached := mixture_information(found, rows.p).item() - rate) > 1e-8:
+        raise ValueError(f"the family jumps over rate {rate:.10g} by {reached:.3g} nats")
+    return found[rows.index]

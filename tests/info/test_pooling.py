@@ -147,6 +147,14 @@ def test_smallest_strict_example(oracle):
         assert math.isclose(found, known[name], abs_tol=1e-7)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_agreed_labels_stay_on_the_diagonal(family):
+    for rate in (0.01, 0.5, 1.0):
+        plane = information_plane(family(np.eye(3), rate), p_y_given_x=np.eye(3))
+        assert math.isclose(plane.i_xt, rate, abs_tol=1e-9)
+        assert math.isclose(plane.i_ty, rate, abs_tol=1e-9)
+
+
 def test_unused_class_gets_no_mass_from_agreement():
     targets = agreement_smoothing([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]], 0.1)
     assert torch.equal(targets[:, 2], torch.zeros(2, dtype=torch.float64))
