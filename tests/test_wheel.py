@@ -17,7 +17,8 @@ from tools import execute, pages
 
 pytest.importorskip("setuptools", reason="setuptools builds the wheel: pip install -e '.[test]'")
 
-RECORDS = sorted((pages.ROOT / "ibtutor" / "records").glob("*.*"))
+FOLDER = pages.ROOT / "ibtutor" / "records"
+RECORDS = sorted([*FOLDER.glob("*.json"), *FOLDER.glob("*.npz")])
 
 
 def run(*command, **options):
@@ -61,7 +62,7 @@ def bare_environment(home):
 
 def test_wheel_holds_the_records_and_the_type_marker(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"ibtutor/records/{path.name}" for path in RECORDS if path.suffix != ".md"} <= names
+    assert {f"ibtutor/records/{path.name}" for path in RECORDS} <= names
     assert "ibtutor/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "tools/", "book/"))]
 
