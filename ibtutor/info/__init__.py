@@ -1,9 +1,9 @@
 """Information quantities, in nats. One idea a file; no training, no nn.Module."""
 
+from importlib import import_module
+
 from ibtutor.info.bottleneck import BottleneckSolution, critical_beta, solve_bottleneck
 from ibtutor.info.calibration import expected_calibration_error
-from ibtutor.info.certificate import bottleneck_bound, contraction_coefficient
-from ibtutor.info.channels import CurveSolution, best_channel, bottleneck_at_rate
 from ibtutor.info.diagram import (
     InformationAtoms,
     InformationDiagram,
@@ -13,13 +13,6 @@ from ibtutor.info.diagram import (
 from ibtutor.info.entropy import cross_entropy, entropy, kl_divergence, mutual_information
 from ibtutor.info.objectives import bottleneck_objective
 from ibtutor.info.plane import InformationPlane, information_plane
-from ibtutor.info.pooling import (
-    agreement_smoothing,
-    confidence_penalty_encoder,
-    geometric_smoothing,
-    label_smoothing_at_rate,
-    pool_labels,
-)
 from ibtutor.info.smoothing import (
     label_smoothing_encoder,
     label_smoothing_information,
@@ -58,3 +51,27 @@ __all__ = [
     "pool_labels",
     "solve_bottleneck",
 ]
+
+# These need scipy.optimize, which takes longer to import than all the rest: on first use.
+_LAZY = {
+    "CurveSolution": "channels",
+    "agreement_smoothing": "pooling",
+    "best_channel": "channels",
+    "bottleneck_at_rate": "channels",
+    "bottleneck_bound": "certificate",
+    "confidence_penalty_encoder": "pooling",
+    "contraction_coefficient": "certificate",
+    "geometric_smoothing": "pooling",
+    "label_smoothing_at_rate": "pooling",
+    "pool_labels": "pooling",
+}
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,8 +6,8 @@ import torch
 
 # Rows of one class are added in the input's type this many at a time, then in float64.
 _RUN = 16
-# Up to this many cells of the joint a product with one-hot labels is faster.
-_FEW = 1024
+# Up to this many labels times symbols, a product with one-hot labels is faster.
+_FEW = 512
 
 
 class JointSum:
@@ -41,9 +41,9 @@ class JointSum:
     def close(self) -> None:
         """End the block."""
 
-    def marginal(self) -> torch.Tensor:
-        """p(y), shape `(Y,)`."""
-        raise NotImplementedError
+    def marginal(self) -> torch.Tensor | None:
+        """p(y), shape `(Y,)`; None without labels."""
+        return None
 
 
 class SoftLabels(JointSum):
@@ -69,12 +69,24 @@ class SoftLabels(JointSum):
         return total.to(torch.float64) / total.sum()
 
 
-def hard_labels(
-    p: torch.Tensor, weights: torch.Tensor | None, labels: torch.Tensor | None
-) -> JointSum:
-    """The faster of two sums for integer labels `(N,)`; without labels there is one class."""
-    if labels is None:
-        labels = torch.zeros(len(p), dtype=torch.int64, device=p.device)
+class NoLabels(JointSum):
+    """One class: the marginal of T. Torch sums a chunk in short runs, which do not drift."""
+
+    def __init__(self, p: torch.Tensor, weights: torch.Tensor | None):
+        super().__init__(p, weights, 1)
+
+    def keys(self, block: slice) -> torch.Tensor:
+        return self.value.new_empty(block.stop - block.start)
+
+    def add(self, p: torch.Tensor, key: torch.Tensor, scratch: torch.Tensor) -> None:
+        weights = self.next_weights(len(p))
+        if weights is not None:
+            p = torch.mul(p, weights.to(p.dtype), out=scratch)
+        self.value += p.sum(0)
+
+
+def hard_labels(p: torch.Tensor, weights: torch.Tensor | None, labels: torch.Tensor) -> JointSum:
+    """The faster of two sums for integer labels `(N,)`."""
     num_labels = int(labels.max()) + 1
     kind = _FewLabels if num_labels * p.shape[1] <= _FEW else _ManyLabels
     return kind(p, weights, labels, num_labels)
@@ -93,14 +105,22 @@ class _IntegerLabels(JointSum):
 class _FewLabels(_IntegerLabels):
     """A product with one-hot labels, all in float64."""
 
+    def __init__(self, p: torch.Tensor, weights: torch.Tensor | None, labels: torch.Tensor, n: int):
+        super().__init__(p, weights, labels, n)
+        self.one_hot = self.wide = self.value[:0]
+
     def keys(self, block: slice) -> torch.Tensor:
         return self.labels[block].unsqueeze(1)
 
     def add(self, p: torch.Tensor, key: torch.Tensor, scratch: torch.Tensor) -> None:
-        one_hot = p.new_zeros((len(p), len(self.value)), dtype=torch.float64)
-        weights = self.next_weights(len(p))
+        size = len(p)
+        if len(self.wide) < size:
+            self.one_hot = p.new_empty((size, len(self.value)), dtype=torch.float64)
+            self.wide = p.new_empty(p.shape, dtype=torch.float64)
+        weights = self.next_weights(size)
+        one_hot = self.one_hot[:size].zero_()
         one_hot.scatter_(1, key, 1.0 if weights is None else weights)
-        self.value.addmm_(one_hot.T, p.to(torch.float64))
+        self.value.addmm_(one_hot.T, self.wide[:size].copy_(p))
 
 
 class _ManyLabels(_IntegerLabels):

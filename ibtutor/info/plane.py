@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 
 from ibtutor.info import _validate
-from ibtutor.info._joint import JointSum, SoftLabels, hard_labels
+from ibtutor.info._joint import JointSum, NoLabels, SoftLabels, hard_labels
 from ibtutor.info._validate import ArrayLike
 
 # A chunk of the matrix and its scratch copy stay in a 2 MB cache.
-_CHUNK_ELEMENTS = {"cpu": 2**17}
+_CHUNK_ELEMENTS = {"cpu": 2**16}
 _CHUNK_ELEMENTS_ON_DEVICE = 2**22
 # Rows that share one round of partial sums.
 _BLOCK_ELEMENTS = 2**25
@@ -88,23 +88,29 @@ def information_plane(
     if labels is not None and p_y_given_x is not None:
         raise ValueError("give labels or p_y_given_x, got both")
     weights = None if p_x is None else _validate.class_distribution(p_x, "p_x", len(p)).to(p.device)
-    if p_y_given_x is not None:
-        soft = _validate.probabilities(p_y_given_x, "p_y_given_x", ndim=2).detach().to(p.device)
-        if len(soft) != len(p):
-            raise ValueError(f"p_y_given_x must have {len(p)} rows, got {len(soft)}")
-        joint: JointSum = SoftLabels(p, weights, soft)
-    else:
-        hard = None
-        if labels is not None:
-            hard = _validate.class_labels(labels, len(p)).to(p.device)
-        joint = hard_labels(p, weights, hard)
-    no_labels = labels is None and p_y_given_x is None
+    joint = _joint_sum(p, weights, labels, p_y_given_x)
     with torch.no_grad():
         row_entropies = _scan(p, joint)
     h_t_given_x = row_entropies.mean() if weights is None else weights @ row_entropies
     # By its own mass, not by N: float32 rows miss one by about 1e-7, and so do their sums.
     p_yt = joint.value.div_(joint.value.sum())
-    return _summarize(p_yt, h_t_given_x.item(), None if no_labels else joint.marginal())
+    return _summarize(p_yt, h_t_given_x.item(), joint.marginal())
+
+
+def _joint_sum(
+    p: torch.Tensor,
+    weights: torch.Tensor | None,
+    labels: ArrayLike | None,
+    p_y_given_x: ArrayLike | None,
+) -> JointSum:
+    if labels is not None:
+        return hard_labels(p, weights, _validate.class_labels(labels, len(p)).to(p.device))
+    if p_y_given_x is None:
+        return NoLabels(p, weights)
+    soft = _validate.probabilities(p_y_given_x, "p_y_given_x", ndim=2).detach().to(p.device)
+    if len(soft) != len(p):
+        raise ValueError(f"p_y_given_x must have {len(p)} rows, got {len(soft)}")
+    return SoftLabels(p, weights, soft)
 
 
 def _scan(p: torch.Tensor, joint: JointSum) -> torch.Tensor:
@@ -150,8 +156,8 @@ def _blocks(n: int, t: int, rows: int) -> list[slice]:
 def _check_rows(p: torch.Tensor, row_sums: torch.Tensor, row_entropies: torch.Tensor) -> None:
     """Name the first bad row; the pass itself has met every entry."""
     # A negative entry has no logarithm, so it shows as NaN; so does one that is far too large.
-    bad = ~torch.isfinite(row_entropies) | ~torch.isfinite(row_sums)
-    if bad.any():
+    if not torch.isfinite(row_entropies.sum() + row_sums.sum()):
+        bad = ~torch.isfinite(row_entropies) | ~torch.isfinite(row_sums)
         row = int(bad.nonzero()[0])
         value = min(p[row].tolist(), key=lambda v: (0.0 <= v <= 1.0, v))
         raise ValueError(f"p_t_given_x must be finite and not negative, got {value} in row {row}")

@@ -168,6 +168,7 @@ def test_weights():
         q = p.to(dtype)
         got = information_plane(q, labels, p_x=x)
         assert asdict(got) == pytest.approx(reference(q, labels, p_x=x), abs=tolerance)
+        assert information_plane(q, p_x=x).i_xt == pytest.approx(got.i_xt, abs=tolerance)
         got = information_plane(q, p_y_given_x=soft, p_x=x)
         assert asdict(got) == pytest.approx(reference(q, soft=soft, p_x=x), abs=tolerance)
     # An input of weight zero is not there.
