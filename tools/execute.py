@@ -23,7 +23,7 @@ from tools import pages
 
 EXECUTED = pages.ROOT / "executed"
 REPORTS = pages.ROOT / "reports" / "chapters"
-SECONDS_A_PAGE = int(os.environ.get("BOOK_SECONDS_A_PAGE", "300"))
+SECONDS_A_PAGE = int(os.environ.get("BOOK_SECONDS_A_PAGE", "600"))
 AT_A_TIME = int(os.environ.get("BOOK_AT_A_TIME", "2"))
 # These say where to log or find things and change no output of a page in the smoke profile.
 UNHASHED = {"IBTUTOR_CHECK_LOG"}
