@@ -281,6 +281,15 @@ def _digit_one(result: Result) -> str:
     return "reproduced" if lower and falls else "partly" if lower or falls else "not reproduced"
 
 
+def _digit_one_survives(result: Result) -> str:
+    """Does smoothing spread the maps of digit 1 more than weight decay at the same I(T;Y)?"""
+    gap = result.summary["against_weight_decay"]
+    if not gap or not gap["matched"]:
+        return "not run"
+    below = gap["box_one"]["difference"] < -2 * gap["box_one"]["error"]
+    return "yes" if below and _digit_one(result) == "reproduced" else "no"
+
+
 def _accuracy_equal(result: Result) -> str:
     gap = result.summary["against_cross_entropy"].get("accuracy")
     if gap is None:
@@ -304,6 +313,7 @@ CLAIMS = (
         "trial, and for digit 1 smoothing does not raise the mean share (partly: one of the two).",
         "Kudo 2025, Figure 8 and Section 5.3",
         _digit_one,
+        _digit_one_survives,
     ),
     Claim(
         "accuracy_equal",

@@ -143,6 +143,12 @@ def test_digit_one_has_two_parts():
     assert verdict("digit_one", made_up([(0.28, 0.3)] * 3, ce)) == "not reproduced"
 
 
+@pytest.mark.parametrize(("decayed", "answer"), [(0.3, "yes"), (0.1, "no")])
+def test_digit_one_against_weight_decay(decayed, answer):
+    result = made_up([(0.4, 0.2)] * 3, [(0.3, 0.25)] * 3, [(0.3, decayed)] * 3)
+    assert CLAIMS["digit_one"].verdict(result)["survives_null_control"] == answer
+
+
 def test_half_a_point_of_accuracy():
     result = made_up([(0.4, 0.2)] * 3, [(0.3, 0.2)] * 3)
     assert verdict("accuracy_equal", result) == "reproduced"
