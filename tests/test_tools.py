@@ -141,6 +141,14 @@ def test_code_package_and_versions_execute_again(book, file, old, new):
     assert mark(book) != before
 
 
+def test_an_unfinished_run_executes_nothing(book):
+    before = mark(book)
+    state = pages.ROOT / "ibtutor" / "records" / ".partial" / "run"
+    state.mkdir(parents=True)
+    (state / "seed.json").write_text("{}")
+    assert mark(book) == before
+
+
 def test_a_new_record_and_another_profile_execute_again(book, monkeypatch):
     marks = {mark(book)}
     (pages.ROOT / "ibtutor" / "records").mkdir()

@@ -63,12 +63,18 @@ def environment() -> dict[str, str]:
     return env
 
 
+def package_files() -> list[Path]:
+    """Files of the package and its records; not bytecode, nor the state of unfinished runs."""
+    package = pages.ROOT / "ibtutor"
+    names = (path.relative_to(package) for path in package.rglob("*"))
+    kept = (n for n in names if not any(p.startswith((".", "__pycache__")) for p in n.parts))
+    return sorted(package / n for n in kept if (package / n).is_file())
+
+
 def common_digest() -> str:
     """Digest of all that every page depends on."""
     digest = hashlib.sha256(sys.version.encode())
-    package = pages.ROOT / "ibtutor"
-    files = [p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
-    for path in [*sorted(files), pages.ROOT / "constraints.txt"]:
+    for path in [*package_files(), pages.ROOT / "constraints.txt"]:
         digest.update(path.relative_to(pages.ROOT).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     variables = {k: v for k, v in environment().items() if k.startswith("IBTUTOR_")}
