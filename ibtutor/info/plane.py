@@ -1,8 +1,9 @@
 """Exact place of an encoder on the information plane, in one pass over its output matrix.
 
-The matrix is read once, in chunks that fit the processor's cache. The logarithm is taken in
-the type of the input; every sum over more than a few hundred numbers runs in float64. That
-costs about a third of `torch.special.entr` on the whole matrix and adds a few megabytes.
+The matrix is taken block by block and each block in chunks that fit the processor's cache.
+The logarithm is taken in the type of the input; every sum over more than a few dozen numbers
+runs in float64. That costs about a third of `torch.special.entr` on the whole matrix and adds
+a few megabytes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ibtutor.info._validate import ArrayLike
 # A chunk of the matrix and its scratch copy stay in a 2 MB cache.
 _CHUNK_ELEMENTS = {"cpu": 2**16}
 _CHUNK_ELEMENTS_ON_DEVICE = 2**22
-# Rows that share one round of partial sums.
+# A block is read once more, by class, while it is near.
 _BLOCK_ELEMENTS = 2**25
 _MAX_BLOCK_ROWS = 2**18
 # Row entropies: a dot product over at most this many terms, then float64.
@@ -125,24 +126,24 @@ def _scan(p: torch.Tensor, joint: JointSum) -> torch.Tensor:
     # log(0 + floor) is finite and 0 * log(floor) is 0; p + floor == p unless p < 1e-22.
     floor = 1e-30 if work == torch.float32 else 1e-300
     ones = p.new_ones(t, dtype=work)
+    short_ones = ones[:width]
     row_sums = p.new_zeros(n, dtype=work)
     row_entropies = p.new_empty(n, dtype=torch.float64)
     for block in _blocks(n, t, rows):
-        parts = p.new_zeros((block.stop - block.start, segments), dtype=work)
-        keys = joint.open(block)
-        pieces = (x.split(rows) for x in (p[block], row_sums[block], parts, keys))
-        for c, row_sum, part, key in zip(*pieces, strict=True):
+        parts = p.new_zeros((block.stop - block.start) * segments, dtype=work)
+        keys = joint.open(block).split(rows)
+        chunks = zip(p[block].split(rows), row_sums[block].split(rows), keys, strict=True)
+        for (c, row_sum, key), part in zip(chunks, parts.split(rows * segments), strict=True):
             size = len(c)
+            b = scratch[:size, :t]
             if copy is not None:
                 c = copy[:size].copy_(c)
-            full = scratch if size == rows else scratch[:size]
-            b = full[:, :t]
             torch.add(c, floor, out=b)
             b.log_().mul_(c)
-            torch.mv(full.view(-1, width), ones[:width], out=part.view(-1))
+            torch.mv(scratch[:size].view(-1, width), short_ones, out=part)
             torch.mv(c, ones, out=row_sum)
             joint.add(c, key, b)
-        torch.sum(parts.to(torch.float64), 1, out=row_entropies[block])
+        torch.sum(parts.view(-1, segments).to(torch.float64), 1, out=row_entropies[block])
         joint.close()
     _check_rows(p, row_sums, row_entropies)
     return row_entropies.neg_()

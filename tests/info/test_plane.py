@@ -180,7 +180,7 @@ def test_weights():
 
 @pytest.mark.parametrize("cells", [0, 10**9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_both_sums_over_labels_agree(cells, dtype, monkeypatch):
+def test_all_sums_over_labels_agree(cells, dtype, monkeypatch):
     monkeypatch.setattr(_joint, "_FEW", cells)
     p, labels = outputs(3000, 12, dtype)
     x = outputs(1, 3000, torch.float64, seed=2)[0][0]
