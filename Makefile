@@ -9,6 +9,7 @@ STAMP := $(VENV)/.installed
 # One thread a process, two processes: two cores with default threads run many times slower.
 export OMP_NUM_THREADS ?= 1
 TESTS := tests ibtutor
+LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check .
 
 .PHONY: book test pairs serve lint flake clean distclean
 
@@ -19,7 +20,7 @@ book: $(STAMP)
 test: $(STAMP)
 	@failed=0; \
 	$(PY) -m tools.book build || failed=1; \
-	$(MAKE) --no-print-directory lint || failed=1; \
+	$(LINT) || failed=1; \
 	$(PY) -m pytest $(TESTS) -n 2 --dist loadfile -q --durations=5 --junitxml=reports/tests.xml || failed=1; \
 	exit $$failed
 
@@ -30,8 +31,7 @@ serve: $(STAMP)
 	$(PY) -m tools.book serve
 
 lint: $(STAMP)
-	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
+	$(LINT)
 
 # make flake ARGS="information_quantities --seeds 5"
 flake: $(STAMP)
