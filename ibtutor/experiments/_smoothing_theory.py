@@ -140,7 +140,7 @@ def mixture_weights(p_y_given_x: Tensor) -> dict[str, int]:
 
 def in_parts(keys: list, work: Callable, partial, progress: bool, name: str) -> list[dict]:
     """`work(key)` for each key with a bar, kept in `partial` so that a killed run goes on."""
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     rows: list[dict] = []
     for key in tqdm(keys, desc=name, disable=not progress, leave=False):
