@@ -49,6 +49,21 @@ def test_bins_are_closed_on_the_left():
     assert expected_calibration_error([[0.5, 0.5], [0.75, 0.25]], [0, 1], bins=2) == 0.125
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_types(dtype):
+    probs = torch.tensor([[0.75, 0.25], [0.5, 0.5], [-0.0, 1.0]], dtype=dtype)
+    # Confidences .75 (right), .5 (a tie: right) and 1 (wrong).
+    assert expected_calibration_error(probs, [0, 0, 0], bins=4) == pytest.approx(
+        (0.5 + abs(0.25 - 1.0)) / 3
+    )
+    assert expected_calibration_error(probs.T.contiguous().T, [0, 0, 1], bins=4) == 0.25
+
+
+def test_negative_zero_does_not_hide_a_negative_entry():
+    with pytest.raises(ValueError, match=r"negative, got an entry -0\.25"):
+        expected_calibration_error([[-0.0, 1.0], [1.25, -0.25]], [0, 0])
+
+
 def test_perfect_and_worst():
     eye = torch.eye(4)
     assert expected_calibration_error(eye, torch.arange(4)) == 0.0
