@@ -66,12 +66,12 @@ QUICK = replace(
     train_size=2000,
     test_size=4000,
     weight_decays=(1e-2, 2e-2, 4e-2),
+    seeds=tuple(range(10)),
     model="fitting_cnn",
     width=16,
     epochs=40,
     batch_size=64,
     augment=False,
-    precision="bfloat16",
     probe_size=2000,
 )
 DIFFERENCES = {
@@ -81,7 +81,6 @@ DIFFERENCES = {
     "model": "a ResNet-56 needs weeks on two CPU cores",
     "batch_size": "few images leave too few steps otherwise",
     "augment": "so that few images are fitted in few epochs, as the paper's network fits all",
-    "precision": "twice as fast on a CPU; probes and information are computed in float64",
 }
 
 
