@@ -1,29 +1,23 @@
 """Exact place of an encoder on the information plane, in one pass over its output matrix.
 
-The matrix is taken block by block and each block in chunks that fit the processor's cache.
-The logarithm is taken in the type of the input; every sum over more than a few dozen numbers
-runs in float64. That costs about a third of `torch.special.entr` on the whole matrix and adds
-a few megabytes.
+The matrix is taken in chunks that fit the processor's cache. The logarithm of a cell is taken in
+the type of the input; every sum runs in float64, so no digit depends on the order of addends.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from ibtutor.info import _validate
-from ibtutor.info._joint import JointSum, NoLabels, SoftLabels, hard_labels
+from ibtutor.info._joint import HardLabels, JointSum, NoLabels, SoftLabels
 from ibtutor.info._validate import ArrayLike
 
-# A chunk of the matrix and its scratch copy stay in a 2 MB cache.
+# A chunk of the matrix, its logarithm and their float64 copies stay in the cache.
 _CHUNK_ELEMENTS = {"cpu": 2**16}
 _CHUNK_ELEMENTS_ON_DEVICE = 2**22
-# A block is read once more, by class, while it is near.
-_BLOCK_ELEMENTS = 2**25
-_MAX_BLOCK_ROWS = 2**18
-# Row entropies: a dot product over at most this many terms, then float64.
-_SEGMENT = 64
 
 
 @dataclass(frozen=True)
@@ -72,8 +66,9 @@ def information_plane(
             or both kinds of labels are given.
         TypeError: if labels are not integers.
 
-    Not differentiable. For float32 input of 1,000 symbols the result is within 1e-6 of
-    float64. Needs Y - X - T: given the input, T does not see the label.
+    Not differentiable. For float32 input of up to 1,000 symbols the result is within 1e-6 of
+    float64. Rows that miss one (by rounding) are brought to one by their mean mass. Needs
+    Y - X - T: given the input, T does not see the label.
 
     Source: Kudo 2025, Section 5 (the two axes of Figures 1, 3 and 4).
 
@@ -89,80 +84,77 @@ def information_plane(
     if labels is not None and p_y_given_x is not None:
         raise ValueError("give labels or p_y_given_x, got both")
     weights = None if p_x is None else _validate.class_distribution(p_x, "p_x", len(p)).to(p.device)
-    joint = _joint_sum(p, weights, labels, p_y_given_x)
+    joint = _joint_sum(p, labels, p_y_given_x)
     with torch.no_grad():
-        row_entropies = _scan(p, joint)
-    h_t_given_x = row_entropies.mean() if weights is None else weights @ row_entropies
-    # By its own mass, not by N: float32 rows miss one by about 1e-7, and so do their sums.
-    p_yt = joint.value.div_(joint.value.sum())
-    return _summarize(p_yt, h_t_given_x.item(), joint.marginal())
+        p_log_p = _scan(p, weights, joint)
+    # Float32 rows miss one by about 1e-7, and so do their sums: p / mass is a distribution.
+    mass = joint.value.sum().item()
+    p_yt = joint.value.div_(mass)
+    if weights is None:
+        mass /= len(p)
+    h_t_given_x = math.log(mass) - p_log_p / mass
+    return _summarize(p_yt, h_t_given_x, joint.marginal(weights))
 
 
 def _joint_sum(
-    p: torch.Tensor,
-    weights: torch.Tensor | None,
-    labels: ArrayLike | None,
-    p_y_given_x: ArrayLike | None,
+    p: torch.Tensor, labels: ArrayLike | None, p_y_given_x: ArrayLike | None
 ) -> JointSum:
     if labels is not None:
-        return hard_labels(p, weights, _validate.class_labels(labels, len(p)).to(p.device))
+        return HardLabels(p, _validate.class_labels(labels, len(p)).to(p.device))
     if p_y_given_x is None:
-        return NoLabels(p, weights)
+        return NoLabels(p)
     soft = _validate.probabilities(p_y_given_x, "p_y_given_x", ndim=2).detach().to(p.device)
     if len(soft) != len(p):
         raise ValueError(f"p_y_given_x must have {len(p)} rows, got {len(soft)}")
-    return SoftLabels(p, weights, soft)
+    return SoftLabels(p, soft)
 
 
-def _scan(p: torch.Tensor, joint: JointSum) -> torch.Tensor:
-    """Read the matrix once: check rows, feed `joint`, return row entropies `(N,)`."""
+def _scan(p: torch.Tensor, weights: torch.Tensor | None, joint: JointSum) -> float:
+    """Read the matrix once: check rows, feed `joint`, return the mean of sum_t p log p."""
     n, t = p.shape
+    size = max(1, min(n, _CHUNK_ELEMENTS.get(p.device.type, _CHUNK_ELEMENTS_ON_DEVICE) // t))
     work = torch.float64 if p.dtype == torch.float64 else torch.float32
-    rows = max(1, min(n, _CHUNK_ELEMENTS.get(p.device.type, _CHUNK_ELEMENTS_ON_DEVICE) // t))
-    segments = -(-t // _SEGMENT)
-    width = t if segments == 1 else _SEGMENT
-    scratch = p.new_zeros((rows, segments * width), dtype=work)
-    copy = None if p.dtype == work else p.new_empty((rows, t), dtype=work)
     # log(0 + floor) is finite and 0 * log(floor) is 0; p + floor == p unless p < 1e-22.
-    floor = 1e-30 if work == torch.float32 else 1e-300
-    ones = p.new_ones(t, dtype=work)
-    short_ones = ones[:width]
-    row_sums = p.new_zeros(n, dtype=work)
-    row_entropies = p.new_empty(n, dtype=torch.float64)
-    for block in _blocks(n, t, rows):
-        parts = p.new_zeros((block.stop - block.start) * segments, dtype=work)
-        keys = joint.open(block).split(rows)
-        chunks = zip(p[block].split(rows), row_sums[block].split(rows), keys, strict=True)
-        for (c, row_sum, key), part in zip(chunks, parts.split(rows * segments), strict=True):
-            size = len(c)
-            b = scratch[:size, :t]
-            if copy is not None:
-                c = copy[:size].copy_(c)
-            torch.add(c, floor, out=b)
-            b.log_().mul_(c)
-            torch.mv(scratch[:size].view(-1, width), short_ones, out=part)
-            torch.mv(c, ones, out=row_sum)
-            joint.add(c, key, b)
-        torch.sum(parts.view(-1, segments).to(torch.float64), 1, out=row_entropies[block])
-        joint.close()
-    _check_rows(p, row_sums, row_entropies)
-    return row_entropies.neg_()
+    floor = 1e-300 if work == torch.float64 else 1e-30
+    buffers = [p.new_empty((size, t), dtype=kind) for kind in (work, torch.float64, torch.float64)]
+    ones = p.new_ones(t, dtype=torch.float64)
+    row_sums = p.new_empty(n, dtype=torch.float64)
+    total = p.new_zeros((), dtype=torch.float64)
+    scale = None if weights is None else weights.unsqueeze(1).split(size)
+    pieces = zip(p.split(size), joint.keys.split(size), row_sums.split(size), strict=True)
+    for i, (part, key, row_sum) in enumerate(pieces):
+        if len(part) < size:
+            buffers = [buffer[: len(part)] for buffer in buffers]
+        logs, wide, wide_logs = buffers
+        torch.add(part, floor, out=logs).log_()
+        wide.copy_(part)
+        torch.mv(wide, ones, out=row_sum)
+        if scale is not None:
+            wide.mul_(scale[i])
+        total += torch.dot(wide.view(-1), wide_logs.copy_(logs).view(-1))
+        joint.add(key, wide)
+    _check_rows(p, row_sums, total)
+    return (total / n if weights is None else total).item()
 
 
-def _blocks(n: int, t: int, rows: int) -> list[slice]:
-    size = max(rows, min(_MAX_BLOCK_ROWS, _BLOCK_ELEMENTS // t) // rows * rows)
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-def _check_rows(p: torch.Tensor, row_sums: torch.Tensor, row_entropies: torch.Tensor) -> None:
+def _check_rows(p: torch.Tensor, row_sums: torch.Tensor, total: torch.Tensor) -> None:
     """Name the first bad row; the pass itself has met every entry."""
     # A negative entry has no logarithm, so it shows as NaN; so does one that is far too large.
-    if not torch.isfinite(row_entropies.sum() + row_sums.sum()):
-        bad = ~torch.isfinite(row_entropies) | ~torch.isfinite(row_sums)
-        row = int(bad.nonzero()[0])
-        value = min(p[row].tolist(), key=lambda v: (0.0 <= v <= 1.0, v))
+    if not torch.isfinite(total + row_sums.sum()):
+        row, value = _first_bad_entry(p)
         raise ValueError(f"p_t_given_x must be finite and not negative, got {value} in row {row}")
     _validate.check_sums(row_sums, "p_t_given_x", _validate.sum_tolerance(p.dtype))
+
+
+def _first_bad_entry(p: torch.Tensor) -> tuple[int, float]:
+    """Row and value of the first entry that is no probability."""
+    for start in range(0, len(p), 1024):
+        part = p[start : start + 1024]
+        bad = ~((part >= 0) & (part <= 1))
+        if bad.any():
+            row, column = bad.nonzero()[0].tolist()
+            return start + row, part[row, column].item()
+    raise AssertionError("no bad entry, though the sums are not finite")
 
 
 def _summarize(
