@@ -18,7 +18,7 @@ def _total(x: torch.Tensor, dim: int) -> torch.Tensor:
 
 
 def _sum(x, dims=None, keepdim=False, *, dtype=None):
-    dims = range(x.ndim) if not dims else dims
+    dims = dims if dims else range(x.ndim)
     for dim in sorted((d % x.ndim for d in dims), reverse=True):
         x = _total(x, dim)
         x = x.unsqueeze(dim) if keepdim else x

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibtutor.info import expected_calibration_error
+from tests.sequential import SequentialFloat32
 
 
 def plain(probs, labels, bins):
@@ -17,7 +18,7 @@ def plain(probs, labels, bins):
     for row, label in zip(np.asarray(probs, dtype=np.float64), labels, strict=True):
         b = min(int(row.max() * bins), bins - 1)
         counts[b] += 1
-        gaps[b] += float(row[label] == row.max()) - row.max()
+        gaps[b] += float(row.argmax() == label) - row.max()  # numpy: the first of equals
     return sum(c / len(probs) * abs(g / c) for g, c in zip(gaps, counts, strict=True) if c)
 
 
@@ -52,11 +53,41 @@ def test_bins_are_closed_on_the_left():
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_types(dtype):
     probs = torch.tensor([[0.75, 0.25], [0.5, 0.5], [-0.0, 1.0]], dtype=dtype)
-    # Confidences .75 (right), .5 (a tie: right) and 1 (wrong).
+    # Confidences .75 (right), .5 (a tie: right, since the label comes first) and 1 (wrong).
     assert expected_calibration_error(probs, [0, 0, 0], bins=4) == pytest.approx(
         (0.5 + abs(0.25 - 1.0)) / 3
     )
     assert expected_calibration_error(probs.T.contiguous().T, [0, 0, 1], bins=4) == 0.25
+    # The same tie with the other label is wrong: |0 - .5| and |.25 - 1| as before.
+    assert expected_calibration_error(probs, [0, 1, 0], bins=4) == pytest.approx((0.5 + 0.75) / 3)
+
+
+@given(st.integers(0, 2**16), st.sampled_from([torch.float16, torch.bfloat16, torch.float32]))
+def test_ties_go_to_the_first_as_in_accuracy(seed, dtype):
+    generator = torch.Generator().manual_seed(seed)
+    few = torch.randint(0, 3, (60, 5), generator=generator) + 1
+    probs = (few / few.sum(1, keepdim=True)).to(dtype)
+    labels = torch.randint(0, 5, (60,), generator=generator)
+    right = (probs.argmax(1) == labels).double()
+    # One bin: the error is the distance of accuracy and mean confidence.
+    expected = (right.mean() - probs.amax(1).double().mean()).abs().item()
+    assert expected_calibration_error(probs, labels, bins=1) == pytest.approx(expected, abs=1e-12)
+
+
+def test_uniform_outputs_are_calibrated():
+    quarters = torch.full((4, 4), 0.25)
+    assert expected_calibration_error(quarters, torch.arange(4)) == 0.0
+
+
+@pytest.mark.parametrize("classes", [100, 20_000])
+def test_rows_are_judged_by_their_exact_sum(classes):
+    # Equal float32 addends in sequence drift by more than the tolerance at 20,000 classes.
+    probs, labels = torch.full((3, classes), 1 / classes), torch.zeros(3, dtype=torch.int64)
+    with SequentialFloat32():
+        got = expected_calibration_error(probs, labels)
+    assert got == pytest.approx(abs(1 - 1 / classes), abs=1e-6)
+    with pytest.raises(ValueError, match=r"sum to 1 .*got 1\.00012"), SequentialFloat32():
+        expected_calibration_error(probs * 1.00012, labels)
 
 
 def test_negative_zero_does_not_hide_a_negative_entry():
@@ -72,7 +103,11 @@ def test_perfect_and_worst():
 
 def test_every_row_counts_in_large_tables():
     probs = torch.full((70_000, 10), 0.1)
-    assert expected_calibration_error(probs, torch.arange(70_000) % 10) == pytest.approx(0.9)
+    zeros = torch.zeros(70_000, dtype=torch.int64)
+    assert expected_calibration_error(probs, zeros) == pytest.approx(0.9)
+    assert expected_calibration_error(probs, torch.arange(70_000) % 10) == pytest.approx(
+        0, abs=1e-7
+    )
     right = torch.eye(10)[torch.arange(70_000) % 10]
     assert expected_calibration_error(right.numpy(), torch.arange(70_000) % 10) == 0.0
     right[-1] = torch.eye(10)[0]
