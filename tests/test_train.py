@@ -397,6 +397,8 @@ def test_what_cannot_be_is_refused_before_any_work():
         Task(TRAIN, TEST, num_classes=5)
     with pytest.raises(ValueError, match="targets must be"):
         Task(TRAIN, TEST, targets=torch.zeros(7, 10))
+    with pytest.raises(ValueError, match="output for each of 10 classes, got 9"):
+        fit([Run(0.1)], make=partial(models.MLP, 64, (16,), 9))
     with pytest.raises(ValueError, match="two runs are alike"):
         fit([Run(0.1), Run(0.1)])
 

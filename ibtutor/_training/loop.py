@@ -100,7 +100,9 @@ def _train_epoch(group: Group, epoch: int, past: list[float]) -> torch.Tensor:
     if batches[-1].shape[1] == 1 and len(batches) > 1:
         batches = batches[:-1]  # batch normalization needs two
     group.replicas.model.train()
-    sums = torch.zeros(len(runs), device=device)
+    # MPS has no float64; there an epoch's mean may drift in the seventh digit.
+    wide = torch.float32 if device.type == "mps" else torch.float64
+    sums = torch.zeros(len(runs), device=device, dtype=wide)
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(derived_seed(runs[0].seed, "noise", epoch))  # dropout, latents
@@ -134,6 +136,11 @@ def _losses(group: Group, rows: torch.Tensor, draws: list[torch.Generator]) -> t
         if group.replicas.count == 1:
             inputs = _layout(group, inputs[0])[None]
         logits = group.replicas(inputs)
+    if logits.shape[-1] < task.num_classes:
+        raise ValueError(
+            f"the model must give an output for each of {task.num_classes} classes, "
+            f"got {logits.shape[-1]}"
+        )
     return losses_of(runs, logits.float(), targets)
 
 
