@@ -1,6 +1,7 @@
 # make book   execute the pages and build the site      make test   that, and every test
 # make serve  look at the site                          make pairs  write book/*.ipynb from book/*.md
 # make lint   ruff                                      make flake  margins of the chapters' checks over seeds
+# make numeric  the tests of numbers alone: .ci/run repeats them with the kernels of other processors
 # make clean  remove what was built (not .venv)         make distclean  that too
 
 VENV := .venv
@@ -11,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 TESTS := tests ibtutor
 LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check .
 
-.PHONY: book test pairs serve lint flake clean distclean
+.PHONY: book test numeric pairs serve lint flake clean distclean
 
 book: $(STAMP)
 	$(PY) -m tools.book build
@@ -23,6 +24,9 @@ test: $(STAMP)
 	$(LINT) || failed=1; \
 	$(PY) -m pytest $(TESTS) -n 2 --dist loadfile -q --durations=5 --junitxml=reports/tests.xml || failed=1; \
 	exit $$failed
+
+numeric: $(STAMP)
+	$(PY) -m pytest tests/info tests/losses ibtutor/info ibtutor/losses -n 2 --dist loadfile -q
 
 pairs: $(STAMP)
 	$(PY) -m tools.book pairs

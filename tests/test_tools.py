@@ -232,6 +232,18 @@ def test_margins_are_compared_with_their_spread():
     assert math.isinf(exact["margin_over_sd"])
 
 
+def test_margins_on_other_processors_have_a_column():
+    here = [entry("shaky", v) for v in (0.0, 0.2, 0.4)]
+    (row,) = flake.summarize(here, [entry("shaky", 0.9), entry("shaky", 0.3)])
+    assert row["portable_margin_over_sd"] == pytest.approx(0.1 / 0.2)
+    assert flake.too_close(row)
+    (row,) = flake.summarize(here, [entry("shaky", 0.3)])
+    assert not flake.too_close(row)
+    (row,) = flake.summarize(here)
+    assert math.isnan(row["portable_margin_over_sd"])
+    assert not flake.too_close(row)
+
+
 def test_the_table_keeps_the_rows_of_other_chapters(tmp_path):
     table = tmp_path / "flake.csv"
     flake.save(
