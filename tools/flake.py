@@ -178,10 +178,8 @@ def save(rows: list[dict], table: Path = TABLE) -> None:
 
 
 def report(rows: list[dict]) -> None:
-    print(
-        f"{'chapter':<28} {'check':<52} {'runs':>4} {'failed':>6} {'margin/sd':>10} {'portable':>10}",
-        flush=True,
-    )
+    heads = f"{'runs':>4} {'failed':>6} {'margin/sd':>10} {'portable':>10}"
+    print(f"{'chapter':<28} {'check':<52} {heads}", flush=True)
     for row in sorted(rows, key=lambda row: row["margin_over_sd"]):
         mark = " <- too close" if too_close(row) else ""
         print(
