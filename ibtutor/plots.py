@@ -7,7 +7,8 @@ are added to a figure later take the settings of that moment. It never trains or
 import base64
 import html
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -61,14 +62,23 @@ STYLE = {
 mpl.rcParams.update(STYLE)
 
 
+class Origin(Protocol):
+    """What a figure asks of a record: its scale in words, and where it comes from in rows."""
+
+    scale: str
+
+    def origin(self) -> list[tuple[str, str]]: ...
+
+
 class Figure:
-    """A picture with its alternative text and caption, as an HTML `<figure>`.
+    """A picture with alternative text, caption and origin, as an HTML `<figure>`.
 
     The picture is embedded, so that the site, Jupyter, Colab and an empty folder show the same.
     """
 
-    def __init__(self, png: bytes, alt: str, caption: str, width: int):
+    def __init__(self, png: bytes, alt: str, caption: str, width: int, origins: Sequence[Origin]):
         self.png, self.alt, self.caption, self.width = png, alt, caption, width
+        self.origins = origins
 
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.png).decode("ascii")
@@ -76,21 +86,38 @@ class Figure:
             '<figure class="ibtutor-figure">'
             f'<img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}" '
             f'width="{self.width}" style="max-width:100%;height:auto">'
-            f"<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+            f"<figcaption>{html.escape(self.caption)}{self._folded()}</figcaption></figure>"
+        )
+
+    def _folded(self) -> str:
+        if not self.origins:
+            return ""
+        rows = "".join(
+            f"<tr><th scope='row'>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+            for origin in self.origins
+            for name, value in origin.origin()
+        )
+        return (
+            "<details class='ibtutor-origin'><summary>Where these numbers come from</summary>"
+            f"<table>{rows}</table></details>"
         )
 
     def __repr__(self) -> str:
         return f"Figure: {self.caption}"
 
 
-def show(fig: MatplotlibFigure, *, alt: str, caption: str) -> Figure:
+def show(
+    fig: MatplotlibFigure, *, alt: str, caption: str, source: Origin | Sequence[Origin] = ()
+) -> Figure:
     """Close a matplotlib figure and return it as HTML with its picture embedded.
 
     Parameters
     ----------
     fig : a matplotlib figure.
     alt : what is seen, for a reader who cannot see it.
-    caption : what the figure shows; can be read alone.
+    caption : what the figure shows, in at most three lines; can be read alone.
+    source : the record or records it draws. Their scale ends the caption, in words; device,
+        settings that differ from the paper and versions stand folded under it, as a table.
 
     Raises
     ------
@@ -102,11 +129,15 @@ def show(fig: MatplotlibFigure, *, alt: str, caption: str) -> Figure:
             raise ValueError(f"{name} must say something about the figure, got {text!r}")
     from matplotlib import pyplot as plt
 
+    origins = list(source) if isinstance(source, Sequence) else [source]
+    scales = dict.fromkeys(origin.scale for origin in origins)  # each once, in order
+    caption = " ".join([caption, *(f"{scale}." for scale in scales)])
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", bbox_inches="tight", dpi=STYLE["savefig.dpi"])
     width = round(fig.get_figwidth() * 110)
     plt.close(fig)
-    return Figure(buffer.getvalue(), " ".join(alt.split()), " ".join(caption.split()), width)
+    alt, caption = (" ".join(text.split()) for text in (alt, caption))
+    return Figure(buffer.getvalue(), alt, caption, width, origins)
 
 
 def new(

@@ -57,6 +57,7 @@ class Record:
     verdicts: dict[str, dict[str, Any]]
     provenance: dict[str, Any]
     arrays: dict[str, Any] = field(default_factory=dict, repr=False)
+    size: str = ""  # in words, from the experiment's module
 
     def frame(self):
         """The rows as a pandas DataFrame."""
@@ -64,16 +65,28 @@ class Record:
 
         return pd.DataFrame(self.rows)
 
-    def caption(self) -> str:
-        """One line that says what the numbers are: profile, differences from the paper, origin."""
+    @property
+    def scale(self) -> str:
+        """The scale in words, for a caption."""
+        ours = self.experiment.startswith("ours")
+        if self.profile == "paper":
+            return self.size if ours else "The paper's scale"
+        device = "CPU" if self.provenance["device"].startswith("CPU") else "GPU"
+        whose = "full" if ours else "the paper's"
+        return f"{self.size}, {device}: not {whose} scale"
+
+    def origin(self) -> list[tuple[str, str]]:
+        """Where the numbers come from, as rows of a table: name and value."""
         where = self.provenance
-        text = (
-            f"{self.experiment}, profile {self.profile}, run on {where['device']} in "
-            f"{where['seconds']:.0f} s on {where['date']}, commit {where['commit'][:10]}."
-        )
-        if self.differences:
-            text += " Differs from the paper: " + "; ".join(self.differences.values()) + "."
-        return text
+        seconds = f"{where['seconds']:,.0f} s on {where['device']}, {where['date']}"
+        rows = [("record", f"{self.experiment}, profile {self.profile}"), ("run", seconds)]
+        rows += [(f"differs: {name}", text) for name, text in self.differences.items()]
+        rows.append(("versions", ", ".join(f"{k} {v}" for k, v in where["versions"].items())))
+        return [*rows, ("commit", where["commit"][:10])]
+
+    def caption(self) -> str:
+        """One line that says what the numbers are: scale, differences from the paper, origin."""
+        return f"{self.scale}. " + "; ".join(f"{name}: {text}" for name, text in self.origin())
 
 
 # --- where records live --------------------------------------------------------------------------

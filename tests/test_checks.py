@@ -4,16 +4,21 @@ import json
 
 import pytest
 
-from ibtutor.checks import base_seed, check
+from ibtutor.checks import Passed, base_seed, check
 
 
-def test_returns_the_value_and_says_so(capsys):
-    assert check("error", 1e-9, 1e-6) == 1e-9
-    assert check("accuracy", 0.97, 0.9, above=True) == 0.97
+def test_says_so_in_one_line_and_returns_nothing(capsys):
+    assert check("error", 1e-9, 1e-6) is None
+    check("accuracy", 0.97, 0.9, above=True)
     assert capsys.readouterr().out.splitlines() == [
-        "error: 1e-09 <= 1e-06",
-        "accuracy: 0.97 >= 0.9",
+        "ok: error (1e-09 <= 1e-06)",
+        "ok: accuracy (0.97 >= 0.9)",
     ]
+
+
+def test_numbers_fold_where_html_is_shown():
+    text = Passed("a < b", "1 <= 2")._repr_html_()
+    assert "<summary>ok: a &lt; b</summary><code>1 &lt;= 2</code>" in text
 
 
 @pytest.mark.parametrize(

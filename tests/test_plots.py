@@ -25,6 +25,22 @@ def test_show_embeds_the_picture_and_escapes_the_texts():
     assert not plt.fignum_exists(fig.number)
 
 
+class Source:
+    scale = "2,000 images, a small network: not the paper's scale"
+
+    def origin(self):
+        return [("seeds", "3 <for 5>")]
+
+
+def test_show_ends_the_caption_with_the_scale_and_folds_the_origin():
+    fig, _ = plots.new()
+    shown = plots.show(fig, alt="a", caption="What is seen.", source=[Source(), Source()])
+    assert shown.caption == f"What is seen. {Source.scale}."
+    text = shown._repr_html_()
+    assert "<details class='ibtutor-origin'>" in text
+    assert "<th scope='row'>seeds</th><td>3 &lt;for 5&gt;</td>" in text
+
+
 @pytest.mark.parametrize(("alt", "caption"), [(" ", "c"), ("a", "")])
 def test_show_refuses_a_figure_without_words(alt, caption):
     fig, _ = plots.new()

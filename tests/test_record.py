@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +28,8 @@ def write(**changes):
         "rows": [{"seed": 0, "i_xt": np.float64(1.5)}, {"seed": 1, "i_xt": 1.25}],
         "summary": {"mean": 1.375},
         "verdicts": {"one": {"text": "a", "source": "b", "verdict": "reproduced"}},
-        "provenance": {"commit": "0" * 40, "device": "CPU", "seconds": 3.0, "date": "2026-01-02"},
+        "provenance": {"commit": "0" * 40, "device": "CPU", "seconds": 3.0, "date": "2026-01-02"}
+        | {"versions": {"torch": "2.9"}},
         "arrays": {"curve": np.arange(3.0)},
     }
     return record.write("toy", "quick", **(settings | changes))
@@ -40,7 +42,16 @@ def test_a_record_comes_back_as_it_was_written():
     assert found.config == {"alphas": [0.0, 0.1], "seeds": [0, 1]}
     assert found.frame()["i_xt"].mean() == found.summary["mean"]
     np.testing.assert_array_equal(found.arrays["curve"], np.arange(3.0))
-    assert "2 seeds for 5" in found.caption()
+
+
+def test_a_record_says_its_scale_and_origin():
+    write()
+    found = replace(record.read("toy", "quick"), size="2,000 images")
+    assert found.scale == "2,000 images, CPU: not the paper's scale"
+    assert replace(found, profile="paper").scale == "The paper's scale"
+    assert replace(found, experiment="ours_toy", profile="paper").scale == "2,000 images"
+    assert ("differs: seeds", "2 seeds for 5") in found.origin()
+    assert found.caption().startswith("2,000 images, CPU: not the paper's scale. record: toy")
 
 
 def test_infinity_survives():

@@ -3,7 +3,8 @@
 A module is named after its id and has `TITLE`, `SOURCE`, `NEEDS` (names of real data sets), `GPU`
 (whether the paper's scale wants one), `Config` (a frozen dataclass whose defaults are the paper's
 settings), `SMOKE`, `QUICK`, `REPORTED`, `CLAIMS`, `DIFFERENCES` (field -> why it was changed, for
-changes that are not of size) and `run(config, *, device, progress, resume) -> Result`.
+changes that are not of size), `size(config) -> str` (the scale in words) and
+`run(config, *, device, progress, resume) -> Result`.
 """
 
 from ibtutor.experiments._base import Claim, Reported, Result

@@ -9,6 +9,15 @@ VERDICTS = ("reproduced", "partly", "not reproduced", "not run")
 SURVIVAL = ("yes", "no", "not run")
 
 
+def network(model: str) -> str:
+    """The name of a network in words.
+
+    >>> network("resnet56"), network("fitting_cnn")
+    ('ResNet-56', 'a small network')
+    """
+    return model.replace("resnet", "ResNet-") if model.startswith("resnet") else "a small network"
+
+
 @dataclass(frozen=True)
 class Reported:
     """A value that a paper states, with where it states it; never one that it does not give."""

@@ -1,7 +1,7 @@
 """Run an experiment in a profile, write its record, and read it back."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,5 +71,6 @@ def recorded(experiment: str, profile: str | None = None) -> record.Record:
                 break
         else:
             profile = "paper"
-    expected = asdict(profile_config(experiment, profile))
-    return record.read(experiment, profile, expected)
+    chosen = profile_config(experiment, profile)
+    found = record.read(experiment, profile, asdict(chosen))
+    return replace(found, size=load(experiment).size(chosen))

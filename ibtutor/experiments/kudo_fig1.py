@@ -31,6 +31,11 @@ SMOKE = Config(alphas=tuple(i / 10 for i in range(11)))
 QUICK = replace(Config())
 
 
+def size(config: Config) -> str:
+    """The scale in words."""
+    return "Closed form, no data"
+
+
 def run(
     config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
 ) -> Result:

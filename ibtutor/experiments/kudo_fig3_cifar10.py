@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ibtutor import data, models, train
-from ibtutor.experiments._base import Reported, Result
+from ibtutor.experiments._base import Reported, Result, network
 from ibtutor.experiments._plane import sweep
 from ibtutor.experiments._plane_claims import claims
 
@@ -97,6 +97,11 @@ _STANDARD = {  # mean and standard deviation of each channel
     "cifar10": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # the reference code's
     "digits": ((0.305,), (0.376,)),
 }
+
+
+def size(config: Config) -> str:
+    """The scale in words."""
+    return f"{config.train_images:,} images, {network(config.model)}"
 
 
 def build(config: Config, channels: int) -> torch.nn.Module:

@@ -129,6 +129,11 @@ def build(config: Config, channels: int, num_classes: int) -> torch.nn.Module:
     )
 
 
+def size(config: Config) -> str:
+    """The scale in words."""
+    return f"Images of {config.size} pixels, a transformer of {config.layers} layers"
+
+
 def load(config: Config) -> train.Task:
     """Photographs decoded once to `size` pixels, or the embedded digits for the smoke profile."""
     if config.data == "digits":

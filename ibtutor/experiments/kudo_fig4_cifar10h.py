@@ -39,6 +39,11 @@ SMOKE = replace(Config(), data="digits", steps=200, seeds=(0,))
 QUICK = replace(Config(), steps=800, seeds=(0,))
 
 
+def size(config: Config) -> str:
+    """The scale in words."""
+    return f"{config.steps:,} steps of Adam, {len(config.seeds)} random starts"
+
+
 def posteriors(name: str) -> Tensor:
     """p(y|x), float64 of shape `(images, classes)`: the share of annotators that voted for y.
 

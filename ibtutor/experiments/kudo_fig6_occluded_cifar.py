@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ibtutor.experiments._base import Claim, Result
+from ibtutor.experiments._base import Claim, Result, network
 from ibtutor.experiments._factors import model_maker, settings
 from ibtutor.experiments._null_control import clearly_below, information, match_temperature
 from ibtutor.experiments._probe_summary import PROBES, summarize
@@ -82,6 +82,11 @@ DIFFERENCES = {
     "batch_size": "few images leave too few steps otherwise",
     "augment": "so that few images are fitted in few epochs, as the paper's network fits all",
 }
+
+
+def size(config: Config) -> str:
+    """The scale in words."""
+    return f"{config.train_size:,} images, {network(config.model)}"
 
 
 def load_data(config: Config) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ibtutor.experiments._base import Claim, Reported, Result
+from ibtutor.experiments._base import Claim, Reported, Result, network
 from ibtutor.experiments._factors import model_maker, settings
 from ibtutor.experiments._null_control import information
 from ibtutor.experiments._saliency_summary import summarize
@@ -96,6 +96,11 @@ DIFFERENCES = {
     "batch_size": "fewer images leave too few steps otherwise",
     "precision": "twice as fast on a CPU; maps are computed in float32",
 }
+
+
+def size(config: Config) -> str:
+    """The scale in words."""
+    return f"{config.train_size:,} images, {network(config.model)}"
 
 
 def load_data(config: Config) -> tuple[Any, Any]:

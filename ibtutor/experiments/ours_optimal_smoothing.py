@@ -64,6 +64,13 @@ SMOKE = replace(
 )
 
 
+def size(config: Config) -> str:
+    """The scale in words."""
+    if config.network is None:
+        return "All 10,000 images and their votes"
+    return f"A small network on 10,000 images, {config.epochs} epochs"
+
+
 def load(name: str) -> tuple[Tensor | None, Tensor | None, Tensor]:
     """Images uint8 `(N, C, H, W)`, labels `(N,)` and votes `(N, K)` float64 of a data set.
 
