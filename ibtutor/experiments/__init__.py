@@ -11,6 +11,7 @@ from ibtutor.experiments._base import Claim, Reported, Result
 from ibtutor.experiments._ledger import ledger, pending
 from ibtutor.experiments._registry import config, differences, ids, load, profile_config
 from ibtutor.experiments._run import execute, recorded
+from ibtutor.experiments._verdicts import control_word, verdict_table, verdict_word
 from ibtutor.experiments._verify import verify
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Reported",
     "Result",
     "config",
+    "control_word",
     "differences",
     "execute",
     "ids",
@@ -26,5 +28,7 @@ __all__ = [
     "pending",
     "profile_config",
     "recorded",
+    "verdict_table",
+    "verdict_word",
     "verify",
 ]

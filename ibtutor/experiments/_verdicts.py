@@ -1,0 +1,92 @@
+"""Verdicts in words that cannot be misread, and as a table for a page.
+
+A judge says reproduced, partly, not reproduced or not run. What a reader sees depends on the
+record: *reproduced* needs the paper's scale, a smaller record *holds* or *fails at small scale*.
+"""
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+from ibtutor import record
+
+_AT_FULL = {"reproduced": "reproduced", "partly": "partly", "not reproduced": "not reproduced"}
+_OURS = {"reproduced": "holds", "partly": "partly", "not reproduced": "fails"}
+_SMALL = {
+    "reproduced": "holds at small scale",
+    "partly": "partly at small scale",
+    "not reproduced": "fails at small scale",
+}
+_CONTROL = {"yes": "remains", "no": "the control does it too", "not run": "not run"}
+# One look for each kind of answer; the word stands beside the color.
+_KIND = {"reproduced": "good", "partly": "mixed", "not reproduced": "bad"}
+
+
+def verdict_word(verdict: str, experiment: str, profile: str) -> str:
+    """The verdict of a record in words.
+
+    >>> verdict_word("reproduced", "kudo_fig1", "paper")
+    'reproduced'
+    >>> verdict_word("not reproduced", "kudo_fig6_occluded_cifar", "quick")
+    'fails at small scale'
+    """
+    if profile != "paper":
+        words = _SMALL
+    else:
+        words = _OURS if experiment.startswith("ours") else _AT_FULL
+    return words.get(verdict, "not run")
+
+
+def control_word(judged: Mapping[str, Any]) -> str:
+    """What the null control says of an effect: of one that is not there it is not asked.
+
+    >>> control_word({"verdict": "not reproduced", "survives_null_control": "no"})
+    'not asked'
+    """
+    if judged["verdict"] not in ("reproduced", "partly"):
+        return "not asked"
+    return _CONTROL.get(judged.get("survives_null_control", ""), "not asked")
+
+
+def chip(verdict: str, experiment: str, profile: str) -> str:
+    """The word as a colored label, HTML."""
+    word = html.escape(verdict_word(verdict, experiment, profile))
+    return f'<span class="ibtutor-chip ibtutor-{_KIND.get(verdict, "none")}">{word}</span>'
+
+
+class VerdictTable:
+    """The claims of one record with their verdicts, as HTML; rows stack on a narrow screen."""
+
+    def __init__(self, found: record.Record):
+        self.found = found
+        self.stale = bool(record.read_drift(found.experiment, found.profile))
+
+    def _repr_html_(self) -> str:
+        heads = ("claim", "verdict", "null control")
+        row = "".join(f"<th scope='col'>{head}</th>" for head in heads)
+        body = "".join(self._row(judged) for judged in self.found.verdicts.values())
+        note = " A rerun on another day did not confirm every number: stale." if self.stale else ""
+        return (
+            f"<table class='ibtutor-verdicts'><caption>{html.escape(self.found.scale)}.{note}"
+            f"</caption><thead><tr>{row}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    def _row(self, judged: Mapping[str, Any]) -> str:
+        label = chip(judged["verdict"], self.found.experiment, self.found.profile)
+        text, source = html.escape(judged["text"]), html.escape(judged["source"])
+        return (
+            f"<tr><td>{text} <small>({source})</small></td><td>{label}</td>"
+            f"<td>{control_word(judged)}</td></tr>"
+        )
+
+    def __repr__(self) -> str:
+        lines = [f"{self.found.scale}."]
+        for name, judged in self.found.verdicts.items():
+            word = verdict_word(judged["verdict"], self.found.experiment, self.found.profile)
+            lines.append(f"{name}: {word}; null control: {control_word(judged)}")
+        return "\n".join(lines)
+
+
+def verdict_table(found: record.Record) -> VerdictTable:
+    """The verdicts of a record for a page: the value of a chapter's cell."""
+    return VerdictTable(found)
