@@ -30,11 +30,8 @@ def verdict_word(verdict: str, experiment: str, profile: str) -> str:
     >>> verdict_word("not reproduced", "kudo_fig6_occluded_cifar", "quick")
     'fails at small scale'
     """
-    if profile != "paper":
-        words = _SMALL
-    else:
-        words = _OURS if experiment.startswith("ours") else _AT_FULL
-    return words.get(verdict, "not run")
+    full = _OURS if experiment.startswith("ours") else _AT_FULL
+    return (full if profile == "paper" else _SMALL).get(verdict, "not run")
 
 
 def control_word(judged: Mapping[str, Any]) -> str:
