@@ -1,6 +1,13 @@
-"""Objectives as functions of logits, labels and one strength; means over the batch, in nats."""
+"""Objectives as functions of logits, labels and one strength, in nats.
+
+All take torch's layout: logits `(N, K, d1, ...)` with the classes second, labels `(N, d1, ...)`,
+a `reduction`, and, those on labels, an `ignore_index`. A strength is a number or a tensor that
+broadcasts over the labels, and gradients flow to it. No loss waits for its device: shapes and types
+are always checked, values on the CPU only; `check_labels` checks a data set once.
+"""
 
 from ibtutor.info.smoothing import mix_outputs
+from ibtutor.losses._inputs import check_labels
 from ibtutor.losses.confidence_penalty import confidence_penalty
 from ibtutor.losses.conversion import convert_smoothing, smoothing_equivalent
 from ibtutor.losses.discrete_vib import discrete_vib
@@ -10,6 +17,7 @@ from ibtutor.losses.label_smoothing import label_smoothing
 from ibtutor.losses.soft_cross_entropy import soft_cross_entropy
 
 __all__ = [
+    "check_labels",
     "confidence_penalty",
     "convert_smoothing",
     "discrete_vib",

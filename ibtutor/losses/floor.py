@@ -44,7 +44,7 @@ def loss_floor(
         target = torch.full((k,), alpha / k, dtype=torch.float64)
         target[0] += 1 - alpha
         return torch.special.entr(target).sum().item()
-    w = class_weights(weight, k)
+    w = class_weights(weight, k).to(torch.float64)
     total = (pi * w).sum()
     if total == 0:
         raise ValueError("weight must be positive for a class that occurs, got zero for all")

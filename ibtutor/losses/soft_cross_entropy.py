@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
-from ibtutor.info import _validate
-from ibtutor.losses._inputs import check_logits
+from ibtutor.info._validate import ArrayLike
+from ibtutor.losses import _inputs
+from ibtutor.losses._batch import log_softmax, reduce, times
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the batch of H(target, softmax(logits)), in nats.
+def soft_cross_entropy(logits: Tensor, targets: ArrayLike, *, reduction: str = "mean") -> Tensor:
+    """H(target, softmax(logits)) in nats.
+
+    A class with logit minus infinity is masked: the loss is finite where its target is zero and
+    infinite elsewhere. Probabilities name no position to ignore, in torch neither: take the mean
+    over some positions from `reduction="none"`.
 
     Args:
-        logits: `(B, K)`.
-        targets: `(B, K)`, rows that sum to one.
+        logits: `(N, K, d1, ...)`, or `(K,)` without a batch.
+        targets: of the same shape, with a sum of one over the classes.
+        reduction: "mean" over all positions, "sum", or "none" for `(N, d1, ...)`.
 
     Raises:
-        ValueError: shapes differ, K < 2, or a row is no distribution.
+        TypeError: logits not floating.
+        ValueError: shapes differ, an unknown reduction, K < 2; or targets that are no
+            distributions, where reading them is free: on the CPU, outside `torch.compile` and
+            `torch.func`.
 
     >>> import torch
     >>> round(float(soft_cross_entropy(torch.zeros(1, 2), torch.tensor([[0.9, 0.1]]))), 4)
     0.6931
     """
-    logits = check_logits(logits)
-    q = _validate.probabilities(targets, "targets", ndim=2)
-    _validate.same_shape(logits, q, ("logits", "targets"))
-    return F.cross_entropy(logits, q.to(logits))
+    logits = _inputs.check_logits(logits)
+    reduction = _inputs.check_reduction(reduction)
+    q, log_p = _inputs.distributions(targets, logits), log_softmax(logits)
+    return reduce(-times(q.to(log_p), log_p).sum(_inputs.class_dim(logits)), reduction)

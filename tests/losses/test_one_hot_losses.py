@@ -197,8 +197,9 @@ def test_bad_logits_and_labels(loss):
         ((logits, labels - 4), ValueError, "labels must lie in .*got -"),
         ((logits, labels.double()), TypeError, "labels must be integers, got torch.float64"),
         ((logits[:, :1], labels * 0), ValueError, "at least 2 classes, got 1"),
-        ((logits[0], labels), ValueError, r"shape \(batch, classes\), got \(4,\)"),
-        ((logits[:0], labels[:0]), ValueError, r"shape \(batch, classes\), got \(0, 4\)"),
+        ((logits[0], labels), ValueError, r"labels must have shape \(\).*got \(5,\)"),
+        ((logits[0, 0], labels), ValueError, r"shape \(batch, classes, ...\).*got \(\)"),
+        ((logits[:0], labels[:0]), ValueError, r"empty dimension, got \(0, 4\)"),
         ((logits.long(), labels), TypeError, "logits must be floating, got torch.int64"),
         ((logits.numpy(), labels), TypeError, "logits must be a torch tensor, got ndarray"),
     ]
@@ -259,7 +260,7 @@ def test_bad_weights(weight, words):
 
 def test_bad_distributions():
     logits, labels = batch()
-    with pytest.raises(ValueError, match="smoothing must have 4 entries, got 3"):
+    with pytest.raises(ValueError, match=r"smoothing must have shape \(4,\), got \(3,\)"):
         label_smoothing(logits, labels, 0.1, smoothing=R)
     with pytest.raises(ValueError, match=r"got \(5, 4\) and \(5, 2\)"):
         soft_cross_entropy(logits, torch.full((5, 2), 0.5))
