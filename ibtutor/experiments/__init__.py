@@ -1,15 +1,23 @@
-"""One module a figure or table of the papers: settings, what the paper states, claims, `run`.
+"""What makes experiments run, and one package a paper: a module for each figure or table.
 
-A module is named after its id and has `TITLE`, `SOURCE`, `NEEDS` (names of real data sets), `GPU`
-(whether the paper's scale wants one), `Config` (a frozen dataclass whose defaults are the paper's
-settings), `SMOKE`, `QUICK`, `REPORTED`, `CLAIMS`, `DIFFERENCES` (field -> why it was changed, for
-changes that are not of size), `size(config) -> str` (the scale in words) and
-`run(config, *, device, progress, resume) -> Result`.
+The id of an experiment is its folder and file: `kudo/fig1.py` is `kudo_fig1`. A module has `TITLE`,
+`SOURCE`, `CHAPTER` (the page that explains it), `NEEDS` (names of real data sets), `GPU` (whether
+the paper's scale wants one), `Config` (a frozen dataclass whose defaults are the paper's settings),
+`SMOKE`, `QUICK`, `REPORTED`, `CLAIMS`, `DIFFERENCES` (field -> why it was changed, for changes that
+are not of size), `size(config) -> str` (the scale in words) and
+`run(config, *, device, progress, resume) -> Result`. Helpers of one paper lie beside its modules.
 """
 
 from ibtutor.experiments._base import Claim, Reported, Result
 from ibtutor.experiments._ledger import ledger, pending
-from ibtutor.experiments._registry import config, differences, ids, load, profile_config
+from ibtutor.experiments._registry import (
+    config,
+    differences,
+    ids,
+    load,
+    papers,
+    profile_config,
+)
 from ibtutor.experiments._run import execute, recorded
 from ibtutor.experiments._verdicts import control_word, verdict_table, verdict_word
 from ibtutor.experiments._verify import verify
@@ -25,6 +33,7 @@ __all__ = [
     "ids",
     "ledger",
     "load",
+    "papers",
     "pending",
     "profile_config",
     "recorded",

@@ -9,7 +9,7 @@ from ibtutor.experiments._run import recorded
 
 
 def ledger() -> list[dict[str, str]]:
-    """One row a claim: experiment, claim, source, profile of the record, verdict, null control.
+    """One row a claim: experiment, chapter, claim, source, profile, verdict, null control, state.
 
     The verdict is that of the fullest record that judged the claim: paper scale, else quick. A
     claim that no record judged is `not run`; one whose record `verify` found to have drifted is
@@ -25,6 +25,7 @@ def ledger() -> list[dict[str, str]]:
             rows.append(
                 {
                     "experiment": experiment,
+                    "chapter": load(experiment).CHAPTER,
                     "claim": claim.id,
                     "text": claim.text,
                     "source": claim.source,

@@ -9,15 +9,33 @@ from typing import Any
 
 from ibtutor import checks, record
 
+_PACKAGE = __name__.rpartition(".")[0]
+
+
+PAPERS = ("kudo", "kirsch", "yi", "bonilla", "ours")  # the order of the book
+
+
+def papers() -> dict[str, str]:
+    """The packages of experiments, each with the paper it belongs to.
+
+    >>> papers()["kudo"]
+    'Kudo 2025'
+    """
+    return {name: import_module(f"{_PACKAGE}.{name}").PAPER for name in PAPERS}
+
 
 def ids() -> list[str]:
-    """The ids of all experiments that can be run, in alphabetical order.
+    """The ids of all experiments that can be run, paper by paper: folder and file name.
 
     >>> "kudo_fig1" in ids()
     True
     """
-    names = (module.name for module in iter_modules([str(Path(__file__).parent)]))
-    return sorted(name for name in names if not name.startswith("_"))
+    return [f"{paper}_{name}" for paper in PAPERS for name in _modules(paper)]
+
+
+def _modules(paper: str) -> list[str]:
+    found = iter_modules([str(Path(__file__).parent / paper)])
+    return sorted(module.name for module in found if not module.name.startswith("_"))
 
 
 def load(experiment: str) -> ModuleType:
@@ -30,7 +48,8 @@ def load(experiment: str) -> ModuleType:
     """
     if experiment not in ids():
         raise ValueError(f"unknown experiment {experiment!r}; there are: {', '.join(ids())}")
-    return import_module(f"ibtutor.experiments.{experiment}")
+    paper, _, name = experiment.partition("_")
+    return import_module(f"{_PACKAGE}.{paper}.{name}")
 
 
 def profile_config(experiment: str, profile: str) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from ibtutor import experiments, record
 from ibtutor.experiments import Claim, Reported, Result
-from ibtutor.experiments import kudo_fig4_cifar10h as fig4
+from ibtutor.experiments.kudo import fig4_cifar10h as fig4
 
 
 @pytest.fixture

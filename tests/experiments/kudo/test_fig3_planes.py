@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ibtutor.experiments import Result, _plane, _plane_claims
-from ibtutor.experiments import kudo_fig3_cifar10 as cifar10
-from ibtutor.experiments import kudo_fig3_flowers102 as flowers102
+from ibtutor.experiments import Result
+from ibtutor.experiments.kudo import _plane, _plane_claims
+from ibtutor.experiments.kudo import fig3_cifar10 as cifar10
+from ibtutor.experiments.kudo import fig3_flowers102 as flowers102
 from ibtutor.info import label_smoothing_information, mix_outputs
 from ibtutor.losses import smoothing_equivalent
 

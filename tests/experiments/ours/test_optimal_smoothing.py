@@ -9,10 +9,10 @@ import torch
 
 from ibtutor import info
 from ibtutor.experiments import Result
-from ibtutor.experiments import _smoothing_claims as claims
-from ibtutor.experiments import _smoothing_practice as practice
-from ibtutor.experiments import _smoothing_theory as theory
-from ibtutor.experiments import ours_optimal_smoothing as experiment
+from ibtutor.experiments.ours import _smoothing_claims as claims
+from ibtutor.experiments.ours import _smoothing_practice as practice
+from ibtutor.experiments.ours import _smoothing_theory as theory
+from ibtutor.experiments.ours import optimal_smoothing as experiment
 
 TINY = replace(
     experiment.SMOKE, rates=(1.0,), channel_restarts=0, bound_starts=20, width=4, epochs=1

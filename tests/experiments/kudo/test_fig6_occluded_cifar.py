@@ -5,9 +5,9 @@ import torch
 
 from ibtutor import experiments
 from ibtutor.experiments import Result
-from ibtutor.experiments import kudo_fig6_occluded_cifar as fig6
 from ibtutor.experiments._null_control import information, match_temperature, nearest
-from ibtutor.experiments._probe_summary import PROBES, summarize
+from ibtutor.experiments.kudo import fig6_occluded_cifar as fig6
+from ibtutor.experiments.kudo._probe_summary import PROBES, summarize
 
 TINY = replace(
     fig6.SMOKE,

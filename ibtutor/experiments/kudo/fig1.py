@@ -11,6 +11,7 @@ from ibtutor.experiments._base import Claim, Result
 
 TITLE = "The IB curve, the cross-entropy point and the label-smoothing segment"
 SOURCE = "Kudo 2025, Figure 1, Propositions 4.2, 4.4 and 4.5"
+CHAPTER = "sweeping_the_curve"
 NEEDS: tuple[str, ...] = ()
 GPU = False
 DIFFERENCES: dict[str, str] = {}

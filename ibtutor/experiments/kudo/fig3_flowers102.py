@@ -8,11 +8,12 @@ import torch
 
 from ibtutor import data, models, train
 from ibtutor.experiments._base import Reported, Result
-from ibtutor.experiments._plane import sweep
-from ibtutor.experiments._plane_claims import claims
+from ibtutor.experiments.kudo._plane import sweep
+from ibtutor.experiments.kudo._plane_claims import claims
 
 TITLE = "Cross-entropy at the corner, smoothing along the curve: Flowers-102"
 SOURCE = "Kudo 2025, Figure 3, right; Section 5.2.1"
+CHAPTER = "information_plane"
 NEEDS = ("flowers102",)
 GPU = True
 REPORTED: dict[str, Reported] = {}  # the paper draws the points and gives no number

@@ -12,13 +12,14 @@ from pathlib import Path
 from torch import Tensor
 
 from ibtutor import record
-from ibtutor.experiments import _smoothing_claims as claims
-from ibtutor.experiments import _smoothing_practice as practice
-from ibtutor.experiments import _smoothing_theory as theory
 from ibtutor.experiments._base import Claim, Result
+from ibtutor.experiments.ours import _smoothing_claims as claims
+from ibtutor.experiments.ours import _smoothing_practice as practice
+from ibtutor.experiments.ours import _smoothing_theory as theory
 
 TITLE = "Optimal smoothing for labels that conflict"
 SOURCE = "ours, after Kudo 2025, Section 5.2.2"
+CHAPTER = "optimal_smoothing"
 NEEDS = ("cifar10h", "cifar10")
 GPU = False
 REPORTED: dict = {}  # no paper states these numbers

@@ -6,8 +6,8 @@ import torch
 
 from ibtutor import experiments
 from ibtutor.experiments import Result
-from ibtutor.experiments import kudo_fig7_cluttered_mnist as fig7
-from ibtutor.experiments._saliency_summary import over_images, paired, summarize
+from ibtutor.experiments.kudo import fig7_cluttered_mnist as fig7
+from ibtutor.experiments.kudo._saliency_summary import over_images, paired, summarize
 
 TINY = replace(
     fig7.SMOKE,

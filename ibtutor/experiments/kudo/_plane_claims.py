@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ibtutor.experiments._base import Claim, Result
-from ibtutor.experiments._plane import CONTROLS, final, paired
+from ibtutor.experiments.kudo._plane import CONTROLS, final, paired
 
 NEAR_CURVE = 0.05  # nats between I(X;T) and I(T;Y)
 NEAR_CORNER = 0.02  # share of H(Y)

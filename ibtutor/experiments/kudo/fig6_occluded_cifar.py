@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ibtutor.experiments._base import Claim, Result, network
-from ibtutor.experiments._factors import model_maker, settings
 from ibtutor.experiments._null_control import clearly_below, information, match_temperature
-from ibtutor.experiments._probe_summary import PROBES, summarize
+from ibtutor.experiments.kudo._factors import model_maker, settings
+from ibtutor.experiments.kudo._probe_summary import PROBES, summarize
 
 TITLE = "Accuracy of probes for the occluding digit, by smoothing strength"
 SOURCE = "Kudo 2025, Figure 6 and Section 5.3"
+CHAPTER = "nuisance_factors"
 NEEDS = ("cifar10", "mnist")
 GPU = True
 REPORTED: dict = {}  # the text states directions only, and the figure's axis is not given to us

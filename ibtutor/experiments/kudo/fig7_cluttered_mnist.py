@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ibtutor.experiments._base import Claim, Reported, Result, network
-from ibtutor.experiments._factors import model_maker, settings
 from ibtutor.experiments._null_control import information
-from ibtutor.experiments._saliency_summary import summarize
+from ibtutor.experiments.kudo._factors import model_maker, settings
+from ibtutor.experiments.kudo._saliency_summary import summarize
 
 TITLE = "Grad-CAM on self-cluttered digits, cross-entropy and label smoothing"
 SOURCE = "Kudo 2025, Figures 7 and 8 and Section 5.3"
+CHAPTER = "redundant_factors"
 NEEDS = ("mnist",)
 GPU = True
 REPORTED = {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ibtutor import data, info, models, train
-from ibtutor.experiments._smoothing_theory import encoders
+from ibtutor.experiments.ours._smoothing_theory import encoders
 
 KINDS = ("none", "ls", "channel", "agreement", "bottleneck")
 

@@ -16,6 +16,7 @@ from ibtutor.experiments._base import Claim, Result
 
 TITLE = "Label smoothing and the IB optimum when annotators disagree"
 SOURCE = "Kudo 2025, Figure 4, Section 5.2.2"
+CHAPTER = "contradicting_labels"
 NEEDS = ("cifar10h",)
 GPU = False
 REPORTED: dict = {}  # the paper draws the points and gives no number

@@ -1,0 +1,3 @@
+"""Kirsch, Lyle and Gal 2020, "Unpacking Information Bottlenecks": a module a figure or table."""
+
+PAPER = "Kirsch, Lyle and Gal 2020"

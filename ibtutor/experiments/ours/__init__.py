@@ -1,0 +1,3 @@
+"""What the papers left open: a module a question of ours."""
+
+PAPER = "Beyond the papers"
