@@ -37,10 +37,11 @@ class Batch(NamedTuple):
 
     def weights(self, w: Tensor) -> Tensor:
         """The class weights at the labels, `(N, d1, ...)`; zero where ignored."""
-        w = w.flatten()
-        if self.ignored is None:
-            return w[self.labels]
-        return w[self.labels.masked_fill(self.ignored, 0)].masked_fill(self.ignored, 0.0)
+        hidden = self.ignored
+        labels = self.labels if hidden is None else self.labels.masked_fill(hidden, 0)
+        # Not w[labels]: under vmap the index may be a scalar, which torch would read back.
+        at_labels = w.flatten().gather(0, labels.flatten()).view(labels.shape)
+        return at_labels if hidden is None else at_labels.masked_fill(hidden, 0.0)
 
     def reduce(self, losses: Tensor, weights: Tensor | None = None) -> Tensor:
         """Reduce losses `(N, d1, ...)` as torch does; a mean is over `weights`, where given."""

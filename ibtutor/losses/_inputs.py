@@ -99,7 +99,9 @@ def check_labels(labels: ArrayLike, num_classes: int, *, ignore_index: int = -10
     ValueError: labels must lie in 0 .. 2, got 3
     """
     k = _validate.class_count(num_classes)
-    label_range(_integers(labels), k, ignored_value(ignore_index, k))
+    labels, ignore_index = _integers(labels), ignored_value(ignore_index, k)
+    if labels.numel():
+        label_range(labels, k, ignore_index)
 
 
 def label_range(labels: Tensor, num_classes: int, ignore_index: int) -> bool:
@@ -143,7 +145,10 @@ def strength(
 ) -> float | Tensor:
     """A number, or a floating tensor that broadcasts over the losses `like`; `check` the values."""
     if not isinstance(value, Tensor):
-        return check(value, name)
+        try:
+            return check(value, name)
+        except TypeError:
+            raise TypeError(f"{name} must be a number or a tensor, got {value!r}") from None
     if not value.is_floating_point():
         raise TypeError(f"{name} must be floating where it is a tensor, got {value.dtype}")
     try:

@@ -229,7 +229,7 @@ def test_bad_strengths(loss, bad):
     for strength in bad:
         with pytest.raises(ValueError, match=r"(alpha|beta|eps) must .*got"):
             loss(*batch(), strength)
-    with pytest.raises(TypeError, match="must be a number, got 'strong'"):
+    with pytest.raises(TypeError, match="must be a number or a tensor, got 'strong'"):
         loss(*batch(), "strong")
 
 
