@@ -8,12 +8,14 @@ import nbformat
 import pytest
 import yaml
 
+from ibtutor import experiments
 from tools import address, execute, pages, prose, website
+from tools.sphinx_ext import book_toc
 
 # The book's own pages may use directives; a chapter is read in Colab and Jupyter too.
 OWN = {"index", "notation", "ledger", "errata", "glossary", "references"}
 CONFIG = yaml.safe_load((pages.ROOT / "_config.yml").read_text("utf8"))
-PLANNED = set(CONFIG["sphinx"]["config"].get("ibtutor_planned") or [])
+PLANNED = book_toc.planned(pages.ROOT)
 PAGES = {pages.name(path): path for path in pages.sources()}
 CHAPTERS = {
     name: path for name, path in PAGES.items() if name not in OWN and not name.startswith("course/")
@@ -57,7 +59,15 @@ def test_contents_name_every_page_once_with_its_suffix():
 
 def test_planned_chapters_are_not_written_yet():
     written = PLANNED & {p.relative_to(pages.BOOK).with_suffix("").as_posix() for p in built_from()}
-    assert not written, "take these out of ibtutor_planned in _config.yml"
+    assert not written, f"take {written} out of the planned chapters in _toc.yml"
+
+
+@pytest.mark.parametrize("experiment", experiments.ids())
+def test_every_experiment_has_a_chapter_in_the_contents(experiment):
+    chapter = getattr(experiments.load(experiment), "CHAPTER", None)
+    assert chapter, f'{experiment}: name its page, CHAPTER = "<slug>"'
+    written = {pages.name(pages.ROOT / file) for file in toc_files()}
+    assert chapter in written | PLANNED, f"{experiment}: {chapter} has no line in _toc.yml"
 
 
 def built_from():

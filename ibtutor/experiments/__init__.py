@@ -1,15 +1,18 @@
 """What makes experiments run, and one package a paper: a module for each figure or table.
 
 The id of an experiment is its folder and file: `kudo/fig1.py` is `kudo_fig1`. A module has `TITLE`,
-`SOURCE`, `CHAPTER` (the page that explains it), `NEEDS` (names of real data sets), `GPU` (whether
-the paper's scale wants one), `Config` (a frozen dataclass whose defaults are the paper's settings),
-`SMOKE`, `QUICK`, `REPORTED`, `CLAIMS`, `DIFFERENCES` (field -> why it was changed, for changes that
-are not of size), `size(config) -> str` (the scale in words) and
-`run(config, *, device, progress, resume) -> Result`. Helpers of one paper lie beside its modules.
+`SOURCE`, `CHAPTER` (the page that explains it), `FIGURE` and `SAYS` (what the paper says of it, for
+the ledger), `NEEDS` (names of real data sets), `GPU` (whether the paper's scale wants one),
+`Config` (a frozen dataclass whose defaults are the paper's settings), `SMOKE`, `QUICK`, `REPORTED`,
+`CLAIMS`, `DIFFERENCES` (field -> why it was changed, for changes that are not of size),
+`size(config) -> str` (the scale in words), `finding(result) -> str` (what came of it, in one
+sentence with a number) and `run(config, *, device, progress, resume) -> Result`. Helpers of one
+paper lie beside its modules.
 """
 
 from ibtutor.experiments._base import Claim, Reported, Result
 from ibtutor.experiments._ledger import ledger, pending
+from ibtutor.experiments._matrix import details, matrix, summary
 from ibtutor.experiments._registry import (
     config,
     differences,
@@ -28,15 +31,18 @@ __all__ = [
     "Result",
     "config",
     "control_word",
+    "details",
     "differences",
     "execute",
     "ids",
     "ledger",
     "load",
+    "matrix",
     "papers",
     "pending",
     "profile_config",
     "recorded",
+    "summary",
     "verdict_table",
     "verdict_word",
     "verify",

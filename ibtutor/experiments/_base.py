@@ -62,6 +62,10 @@ class Claim:
     judge: Callable[[Result], str]
     null_control: Callable[[Result], str] | None = None
 
+    def __post_init__(self):
+        if not self.source.strip():
+            raise ValueError(f"{self.id}: a claim needs a source, or \"ours\" and why")
+
     def verdict(self, result: Result) -> dict[str, str]:
         """The claim judged: text, source, verdict, and the null control where there is one."""
         answer = {"text": self.text, "source": self.source, "verdict": self.judge(result)}

@@ -58,6 +58,27 @@ def difference(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
     return {"difference": mean_a - mean_b, "error": math.hypot(error_a, error_b)}
 
 
+def t_interval(
+    ours: Mapping[Any, float], theirs: Mapping[Any, float], level: float = 0.95
+) -> dict[str, float]:
+    """Mean of ours minus theirs over common keys (seeds), with Student's t interval.
+
+    ValueError with fewer than two common keys.
+
+    >>> gap = t_interval({0: 1.0, 1: 2.0, 2: 3.0}, {0: 0.0, 1: 0.0, 2: 0.0})
+    >>> round(gap["difference"], 3), round(gap["low"], 3), round(gap["high"], 3)
+    (2.0, -0.484, 4.484)
+    """
+    from scipy import stats
+
+    gaps = [ours[key] - theirs[key] for key in ours if key in theirs]
+    if len(gaps) < 2:
+        raise ValueError(f"an interval needs at least 2 common seeds, got {len(gaps)}")
+    mean, _, error = mean_and_error(gaps)
+    half = float(stats.t.ppf(0.5 + level / 2, len(gaps) - 1)) * error
+    return {"difference": mean, "low": mean - half, "high": mean + half, "seeds": len(gaps)}
+
+
 def clearly_below(gap: Mapping[str, float]) -> bool:
     """Below zero by more than two standard errors (and by more than nothing)."""
     return gap["difference"] < 0 and gap["difference"] < -2 * gap["error"]

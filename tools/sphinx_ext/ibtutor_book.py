@@ -7,7 +7,9 @@ its first paragraph.
 """
 
 import html
+from pathlib import Path
 
+from book_toc import planned
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -35,7 +37,7 @@ def localize_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         page, section = target
         if page == "index":
             page = app.config.root_doc
-        if page.removeprefix("book/") in app.config.ibtutor_planned:
+        if page.removeprefix("book/") in planned(Path(app.srcdir)):
             continue  # not written yet: the link stays a full address
         if page not in app.env.found_docs:
             LOG.warning("link to a page that does not exist: %s", node["refuri"], location=node)
@@ -84,7 +86,6 @@ def _body(script) -> str:
 
 
 def setup(app: Sphinx) -> dict:
-    app.add_config_value("ibtutor_planned", [], "env", [list])
     app.connect("doctree-resolved", localize_links)
     app.connect("html-page-context", describe)
     app.connect("html-page-context", drop_thebe, priority=900)

@@ -1,3 +1,3 @@
-"""Kirsch, Lyle and Gal 2020, "Unpacking Information Bottlenecks": a module a figure or table."""
+"""Kirsch, Lyle and Gal 2020, "Unpacking Information Bottlenecks": a module a figure."""
 
 PAPER = "Kirsch, Lyle and Gal 2020"

@@ -1,3 +1,3 @@
-"""Kudo 2025, "Label Smoothing is a Pragmatic Information Bottleneck": a module a figure or table."""
+"""Kudo 2025, "Label Smoothing is a Pragmatic Information Bottleneck": a module a figure."""
 
 PAPER = "Kudo 2025"

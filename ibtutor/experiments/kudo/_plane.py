@@ -19,7 +19,7 @@ import torch
 
 from ibtutor import train
 from ibtutor.experiments._base import Result
-from ibtutor.experiments._null_control import match_temperature
+from ibtutor.experiments._null_control import match_temperature, t_interval
 
 CONTROLS = ("mix", "temperature", "cp", "wd")
 MEASURES = ("i_xt", "i_ty", "gap", "accuracy", "nll", "ece")
@@ -185,18 +185,21 @@ def final(rows: Iterable[dict], arm: str, split: str, alpha: float | None = None
     return sorted((r for r in mine if r["epoch"] == last), key=lambda r: (r["alpha"], r["seed"]))
 
 
+def largest_gap(result: Result) -> str:
+    """How far any strength ends from the curve on the training set, in one sentence."""
+    ends = final(result.rows, "ls", "train")
+    worst = max(ends, key=lambda row: row["gap"])
+    seeds = len({row["seed"] for row in ends})
+    return (
+        f"At most {worst['gap']:.3f} of {result.summary['h_y']:.2f} nats under the curve, "
+        f"{seeds} seeds."
+    )
+
+
 def paired(ours: list[dict], theirs: list[dict], measure: str) -> dict[str, float] | None:
     """Mean difference over seeds that both have, with its 95 % t-interval; None below 2 seeds."""
-    from scipy import stats
-
-    others = {row["seed"]: row[measure] for row in theirs}
-    gaps = [row[measure] - others[row["seed"]] for row in ours if row["seed"] in others]
-    if len(gaps) < 2:
-        return None
-    error = float(np.std(gaps, ddof=1)) / math.sqrt(len(gaps))
-    half = float(stats.t.ppf(0.975, len(gaps) - 1)) * error
-    mean = float(np.mean(gaps))
-    return {"difference": mean, "low": mean - half, "high": mean + half, "seeds": len(gaps)}
+    mine, others = ({row["seed"]: row[measure] for row in rows} for rows in (ours, theirs))
+    return t_interval(mine, others) if len(mine.keys() & others.keys()) >= 2 else None
 
 
 def null_control(rows: list[dict]) -> list[dict]:

@@ -12,6 +12,8 @@ from ibtutor.experiments._base import Claim, Result
 TITLE = "The IB curve, the cross-entropy point and the label-smoothing segment"
 SOURCE = "Kudo 2025, Figure 1, Propositions 4.2, 4.4 and 4.5"
 CHAPTER = "sweeping_the_curve"
+FIGURE = "Figure 1"
+SAYS = "Smoothing slides from the cross-entropy corner down the curve."
 NEEDS: tuple[str, ...] = ()
 GPU = False
 DIFFERENCES: dict[str, str] = {}
@@ -35,6 +37,12 @@ QUICK = replace(Config())
 def size(config: Config) -> str:
     """The scale in words."""
     return "Closed form, no data"
+
+
+def finding(result: Result) -> str:
+    """What came of it, in one sentence with a number."""
+    off = max(abs(row["i_xt"] - row["i_ty"]) for row in result.rows)
+    return f"On the curve to {off:.0e} nats at {len(result.rows)} points."
 
 
 def run(

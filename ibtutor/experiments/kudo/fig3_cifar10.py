@@ -8,12 +8,14 @@ import torch
 
 from ibtutor import data, models, train
 from ibtutor.experiments._base import Reported, Result, network
-from ibtutor.experiments.kudo._plane import sweep
+from ibtutor.experiments.kudo._plane import largest_gap, sweep
 from ibtutor.experiments.kudo._plane_claims import claims
 
 TITLE = "Cross-entropy at the corner, smoothing along the curve: CIFAR-10"
 SOURCE = "Kudo 2025, Figure 3, left; Section 5.2.1"
 CHAPTER = "information_plane"
+FIGURE = "Figure 3, CIFAR-10"
+SAYS = "On training images networks lie near the curve and move along it with alpha."
 NEEDS = ("cifar10",)
 GPU = True
 REPORTED: dict[str, Reported] = {}  # the paper draws the points and gives no number
@@ -103,6 +105,11 @@ _STANDARD = {  # mean and standard deviation of each channel
 def size(config: Config) -> str:
     """The scale in words."""
     return f"{config.train_images:,} images, {network(config.model)}"
+
+
+def finding(result: Result) -> str:
+    """What came of it, in one sentence with a number."""
+    return largest_gap(result)
 
 
 def build(config: Config, channels: int) -> torch.nn.Module:

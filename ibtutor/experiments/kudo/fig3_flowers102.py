@@ -8,12 +8,14 @@ import torch
 
 from ibtutor import data, models, train
 from ibtutor.experiments._base import Reported, Result
-from ibtutor.experiments.kudo._plane import sweep
+from ibtutor.experiments.kudo._plane import largest_gap, sweep
 from ibtutor.experiments.kudo._plane_claims import claims
 
 TITLE = "Cross-entropy at the corner, smoothing along the curve: Flowers-102"
 SOURCE = "Kudo 2025, Figure 3, right; Section 5.2.1"
 CHAPTER = "information_plane"
+FIGURE = "Figure 3, Flowers-102"
+SAYS = "On training images networks lie near the curve and move along it with alpha."
 NEEDS = ("flowers102",)
 GPU = True
 REPORTED: dict[str, Reported] = {}  # the paper draws the points and gives no number
@@ -133,6 +135,11 @@ def build(config: Config, channels: int, num_classes: int) -> torch.nn.Module:
 def size(config: Config) -> str:
     """The scale in words."""
     return f"Images of {config.size} pixels, a transformer of {config.layers} layers"
+
+
+def finding(result: Result) -> str:
+    """What came of it, in one sentence with a number."""
+    return largest_gap(result)
 
 
 def load(config: Config) -> train.Task:

@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from ibtutor.experiments._base import Claim, Result, network
-from ibtutor.experiments._null_control import clearly_below, information, match_temperature
+from ibtutor.experiments._null_control import (
+    clearly_below,
+    information,
+    match_temperature,
+    t_interval,
+)
 from ibtutor.experiments.kudo._factors import model_maker, settings
 from ibtutor.experiments.kudo._probe_summary import PROBES, summarize
 
 TITLE = "Accuracy of probes for the occluding digit, by smoothing strength"
 SOURCE = "Kudo 2025, Figure 6 and Section 5.3"
 CHAPTER = "nuisance_factors"
+FIGURE = "Figure 6"
+SAYS = "Smoothing lowers a probe's accuracy for the digit; that of the class stays."
 NEEDS = ("cifar10", "mnist")
 GPU = True
 REPORTED: dict = {}  # the text states directions only, and the figure's axis is not given to us
@@ -88,6 +95,21 @@ DIFFERENCES = {
 def size(config: Config) -> str:
     """The scale in words."""
     return f"{config.train_size:,} images, {network(config.model)}"
+
+
+def finding(result: Result) -> str:
+    """What came of it, in one sentence with a number."""
+    gaps = [t_interval(_by_seed(result, alpha), _by_seed(result, 0.0)) for alpha in (0.1, 0.3, 0.5)]
+    deepest = min(gaps, key=lambda gap: gap["difference"])
+    return (
+        f"A linear probe reads the digit {-100 * deepest['difference']:.1f} points worse at most "
+        f"(95 % interval {100 * -deepest['high']:.1f} to {100 * -deepest['low']:.1f})."
+    )
+
+
+def _by_seed(result: Result, alpha: float, name: str = "probe_linear") -> dict[int, float]:
+    rows = [r for r in result.rows if r["method"] == "ls" and r["alpha"] == alpha]
+    return {row["seed"]: row[name] for row in rows if not row["diverged"]}
 
 
 def load_data(config: Config) -> tuple[Any, Any]:

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from ibtutor.experiments._base import Claim, Reported, Result, network
-from ibtutor.experiments._null_control import information
+from ibtutor.experiments._null_control import information, t_interval
 from ibtutor.experiments.kudo._factors import model_maker, settings
 from ibtutor.experiments.kudo._saliency_summary import summarize
 
 TITLE = "Grad-CAM on self-cluttered digits, cross-entropy and label smoothing"
 SOURCE = "Kudo 2025, Figures 7 and 8 and Section 5.3"
 CHAPTER = "redundant_factors"
+FIGURE = "Figures 7 and 8"
+SAYS = "Smoothing draws the saliency to the whole digit, except for the digit 1."
 NEEDS = ("mnist",)
 GPU = True
 REPORTED = {
@@ -102,6 +104,21 @@ DIFFERENCES = {
 def size(config: Config) -> str:
     """The scale in words."""
     return f"{config.train_size:,} images, {network(config.model)}"
+
+
+def finding(result: Result) -> str:
+    """What came of it, in one sentence with a number."""
+    shares = [_by_seed(result, alpha) for alpha in (0.1, 0.0)]
+    gap = t_interval(*shares)
+    return (
+        f"Share of saliency on the digit {gap['difference']:+.3f} with smoothing "
+        f"(95 % interval {gap['low']:+.3f} to {gap['high']:+.3f})."
+    )
+
+
+def _by_seed(result: Result, alpha: float) -> dict[int, float]:
+    rows = [r for r in result.rows if r["method"] == "ls" and r["alpha"] == alpha]
+    return {row["seed"]: row["box_others"] for row in rows}
 
 
 def load_data(config: Config) -> tuple[Any, Any]:

@@ -1,3 +1,3 @@
-"""Yi and others 2022, "Mutual Information Learned Classifiers": a module a figure or table."""
+"""Yi and others 2022, "Mutual Information Learned Classifiers": a module a figure."""
 
 PAPER = "Yi and others 2022"

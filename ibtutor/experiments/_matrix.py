@@ -1,0 +1,138 @@
+"""The ledger as a page shows it: a row an experiment, its claims as chips, details folded."""
+
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ibtutor import record
+from ibtutor.experiments._ledger import ledger
+from ibtutor.experiments._registry import ids, load, papers
+from ibtutor.experiments._run import recorded
+from ibtutor.experiments._verdicts import chip, control_word
+
+
+@dataclass(frozen=True)
+class Html:
+    """HTML for a cell of the ledger."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.text
+
+
+def is_ours(claim: dict[str, Any]) -> bool:
+    """Whether a claim is a question of ours; its source says so.
+
+    >>> is_ours({"source": "ours: the paper shows the training set only"})
+    True
+    """
+    return claim["source"].startswith("ours")
+
+
+def summary() -> Html:
+    """What became of the papers' experiments, in plain words, counted from the records."""
+    sentences = []
+    for paper, name in papers().items():
+        mine = [experiment for experiment in ids() if experiment.startswith(f"{paper}_")]
+        if paper == "ours" or not mine:
+            continue
+        full = [e for e in mine if record.find(e, "paper")]
+        small = [e for e in mine if e not in full and record.find(e, "quick")]
+        trained = [e for e in full if load(e).GPU]
+        networks = (
+            f"{len(trained)} of them with trained networks"
+            if trained
+            else "none of them with a trained network"
+        )
+        sentences.append(
+            f"<strong>{html.escape(name)}</strong>: {len(mine)} experiments, {len(full)} recorded "
+            f"at the paper's scale ({networks}), {len(small)} at a small scale only."
+        )
+    return Html("<p>" + " ".join(sentences) + "</p>")
+
+
+def matrix(paper: str) -> Html:
+    """One row an experiment of a paper: what it says, what we saw, the scale, its own claims."""
+    heads = ("figure", "the paper says", "we saw", "claims", "null control")
+    rows = [_row(experiment) for experiment in ids() if experiment.startswith(f"{paper}_")]
+    return _table(heads, rows, "No experiment of this paper is in the package yet.")
+
+
+def _row(experiment: str) -> tuple[str, ...]:
+    module, claims = load(experiment), _claims(experiment, ours=experiment.startswith("ours"))
+    link = f'<a href="{module.CHAPTER}.html">{html.escape(module.FIGURE)}</a>'
+    chips = " ".join(_chip(claim) for claim in claims)
+    asked = [word for claim in claims if (word := control_word(claim)) != "not asked"]
+    control = "; ".join(f"{word} ({asked.count(word)})" for word in dict.fromkeys(asked))
+    profile = next((c["profile"] for c in claims if c["profile"] != "none"), None)
+    if profile is None:
+        saw = "no record yet"
+    else:
+        found = recorded(experiment, profile)
+        stale = " <em>(stale)</em>" if record.read_drift(experiment, profile) else ""
+        saw = (
+            f"{html.escape(module.finding(found))} <small>{html.escape(found.scale)}</small>{stale}"
+        )
+    return link, html.escape(module.SAYS), saw, chips, control or "not asked"
+
+
+def _chip(claim: dict[str, Any]) -> str:
+    label = chip(claim["verdict"], claim["experiment"], claim["profile"])
+    return f'<span title="{html.escape(claim["text"])}">{html.escape(_name(claim))}: {label}</span>'
+
+
+def _name(claim: dict[str, Any]) -> str:
+    return claim["claim"].replace("_", " ")
+
+
+def details(paper: str, *, ours: bool = False, fold: str | None = None) -> Html:
+    """Every claim in full: of the paper, or with `ours` our questions about its experiments.
+
+    `fold` is the line under which the table is folded.
+    """
+    rows = []
+    for experiment in ids():
+        if not experiment.startswith(f"{paper}_"):
+            continue
+        module = load(experiment)
+        for claim in _claims(experiment, ours=ours):
+            words = f"{html.escape(claim['text'])} <small>({html.escape(claim['source'])})</small>"
+            scale = (
+                "" if claim["profile"] == "none" else recorded(experiment, claim["profile"]).scale
+            )
+            rows.append(
+                (
+                    html.escape(module.FIGURE),
+                    words,
+                    chip(claim["verdict"], experiment, claim["profile"]),
+                    html.escape(scale),
+                    control_word(claim),
+                )
+            )
+    heads = ("figure", "claim (source)", "verdict", "scale", "null control")
+    table = _table(heads, rows, "Nothing here yet.")
+    if fold is None:
+        return table
+    return Html(f"<details><summary>{html.escape(fold)}</summary>{table.text}</details>")
+
+
+def _claims(experiment: str, *, ours: bool) -> list[dict[str, Any]]:
+    return [c for c in ledger() if c["experiment"] == experiment and is_ours(c) == ours]
+
+
+def _table(heads: Iterable[str], rows: Iterable[tuple[str, ...]], empty: str) -> Html:
+    """Cells carry the name of their column, for a narrow screen, where rows stack."""
+    heads, rows = list(heads), list(rows)
+    if not rows:
+        return Html(f"<p>{empty}</p>")
+    head = "".join(f"<th scope='col'>{name}</th>" for name in heads)
+    body = ""
+    for row in rows:
+        cells = "".join(
+            f"<td data-head='{name}'>{cell}</td>" for name, cell in zip(heads, row, strict=True)
+        )
+        body += f"<tr>{cells}</tr>"
+    head, body = f"<thead><tr>{head}</tr></thead>", f"<tbody>{body}</tbody>"
+    return Html(f"<table class='ibtutor-verdicts'>{head}{body}</table>")
