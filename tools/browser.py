@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-WIDE, NARROW = 1400, 400
+WIDE, NARROW = 1280, 400
 # Chromium's own background connections are switched off: what is left was asked for by the page.
 FLAGS = [
     "--headless",
@@ -191,6 +191,18 @@ const cut = [...document.querySelectorAll('mjx-math')].filter(
   e => e.getBoundingClientRect().left < -1);
 if (cut.length) return cut.slice(0, 5).map(e => 'formula starts left of the page: ' +
   (e.closest('.math') ?? e).textContent.trim().slice(0, 80));
+// A formula may run out of its column only inside something that scrolls.
+const scrolls = e => {
+  for (let a = e.parentElement; a && a.tagName !== 'MAIN'; a = a.parentElement) {
+    if (['auto', 'scroll'].includes(getComputedStyle(a).overflowX)) return true;
+  }
+  return false;
+};
+const column = (document.querySelector('article') ?? root).getBoundingClientRect().right;
+const lost = [...document.querySelectorAll('mjx-math')].filter(
+  e => e.getBoundingClientRect().right > column + 1 && !scrolls(e));
+if (lost.length) return lost.slice(0, 5).map(e => 'formula runs out of its column: ' +
+  (e.closest('.math') ?? e).parentElement.textContent.trim().slice(0, 100));
 if (root.scrollWidth <= root.clientWidth) return [];
 const wide = [...document.querySelectorAll('main *')].filter(
   e => e.getBoundingClientRect().right > root.clientWidth + 1);
