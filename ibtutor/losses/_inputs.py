@@ -140,13 +140,18 @@ def check_reduction(reduction: str) -> str:
     return reduction
 
 
+def number(value: float, name: str, check: Callable[[float, str], float]) -> float:
+    """`check` a number, but not in torch.compile: there one that changes has no value to test."""
+    return value if torch.compiler.is_compiling() else check(value, name)
+
+
 def strength(
     value: float | Tensor, name: str, like: Tensor, check: Callable[[float, str], float]
 ) -> float | Tensor:
     """A number, or a floating tensor that broadcasts over the losses `like`; `check` the values."""
     if not isinstance(value, Tensor):
         try:
-            return check(value, name)
+            return number(value, name, check)
         except TypeError:
             raise TypeError(f"{name} must be a number or a tensor, got {value!r}") from None
     if not value.is_floating_point():

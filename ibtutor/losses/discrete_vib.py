@@ -50,7 +50,7 @@ def discrete_vib(
     >>> round(float(discrete_vib(logits, torch.tensor([0]), 0.0)), 6)
     1.068654
     """
-    eps = _validate.unit_interval(eps, "eps")
+    eps = _inputs.number(eps, "eps", _validate.unit_interval)
     if eps == 0:
         raise ValueError(
             "eps must be positive, got 0: with the indicator as decoder the loss is infinite on "

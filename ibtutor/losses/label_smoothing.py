@@ -35,7 +35,8 @@ def label_smoothing(
         alpha: strength in [0, 1]; 0 is plain cross-entropy. A number, or a tensor that broadcasts
             over the labels: `(N,)` or `(N, 1, ...)` is one strength for each example.
         smoothing: distribution r of shape `(K,)`; uniform if None.
-        weight: class weights of shape `(K,)`; all one if None.
+        weight: class weights of shape `(K,)`; all one if None. (Under `torch.compile` both must be
+            tensors.)
         ignore_index: label of positions that count for nothing; outside 0 .. K - 1 (torch allows
             a class, which would then silently be dropped).
         reduction: "mean" over the positions that count, "sum", or "none" for `(N, d1, ...)`.

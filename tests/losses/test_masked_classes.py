@@ -108,8 +108,20 @@ def test_the_masked_class_as_label(name):
     assert loss.isfinite() if finite else loss == math.inf
 
 
-def test_gradient_of_targets_that_are_zero():
-    z = torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
-    q = torch.tensor([[0.0, 0.4, 0.6]], dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize("one", [1.0, torch.tensor([0.5, 1.0, 0.5])])
+@pytest.mark.parametrize("name", ["label_smoothing", "label_correction", "soft_cross_entropy"])
+def test_a_label_without_a_share_costs_nothing(name, one):
+    _, z = logits()  # at strength one the target does not hold the masked label
+    loss = CASES[name](z, torch.tensor([0, 1, 2]), one)
+    (gradient,) = torch.autograd.grad(loss, z)
+    assert loss.isfinite()
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_gradient_of_targets_that_are_zero(masked):
+    z = torch.tensor([[0.5, -1.0, -math.inf if masked else 2.0]], dtype=torch.float64)
+    q = torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64, requires_grad=True)
     soft_cross_entropy(z, q).backward()
-    torch.testing.assert_close(q.grad, -z.log_softmax(1))
+    wanted = -z.log_softmax(1)
+    torch.testing.assert_close(q.grad, wanted.masked_fill(wanted.isinf(), 0.0))
