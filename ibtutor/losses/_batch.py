@@ -49,8 +49,10 @@ class Batch(NamedTuple):
             losses = losses.masked_fill(self.ignored, 0.0)
         if self.reduction != "mean" or (weights is None and self.ignored is None):
             return reduce(losses, self.reduction)
-        total = (~self.ignored if weights is None else weights).sum()
-        return losses.sum() / total
+        if weights is None:
+            return losses.sum() / (~self.ignored).sum()
+        total = weights.sum()  # zero: NaN as in torch, not x / 0
+        return losses.sum() / total.masked_fill(total == 0, math.nan)
 
 
 def labeled(logits: Tensor, labels: ArrayLike, ignore_index: int, reduction: str) -> Batch:

@@ -40,7 +40,8 @@ def label_smoothing(
         ignore_index: label of positions that count for nothing; outside 0 .. K - 1 (torch allows
             a class, which would then silently be dropped).
         reduction: "mean" over the positions that count, "sum", or "none" for `(N, d1, ...)`.
-            Where all are ignored a sum is 0 and a mean NaN, as in torch.
+            Where all are ignored a sum is 0 and a mean NaN, as in torch; the mean is NaN also where
+            all that count have weight zero.
 
     Raises:
         TypeError: logits or a strength tensor not floating, labels not integers.

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ibtutor.losses import (
@@ -46,6 +46,7 @@ def exact(got, expected):
     st.sampled_from(REDUCTIONS),
     st.sampled_from([0.0, 0.1, 0.73, 1.0]),
 )
+@example((3,), 17, 0.0, -100, (0.0, 1.0, 3.0, 0.0), "mean", 0.1)  # the label weighs nothing
 def test_label_smoothing_is_torch(layout, seed, share, index, weight, reduction, alpha):
     logits, labels = batch(layout, seed, share, index)
     w = weight and torch.tensor(weight[: logits.shape[min(1, logits.ndim - 1)]]).double()
