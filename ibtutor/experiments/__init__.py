@@ -6,8 +6,9 @@ the ledger), `NEEDS` (names of real data sets), `GPU` (whether the paper's scale
 `Config` (a frozen dataclass whose defaults are the paper's settings), `SMOKE`, `QUICK`, `REPORTED`,
 `CLAIMS`, `DIFFERENCES` (field -> why it was changed, for changes that are not of size),
 `size(config) -> str` (the scale in words), `finding(result) -> str` (what came of it, in one
-sentence with a number) and `run(config, *, device, progress, resume) -> Result`. Helpers of one
-paper lie beside its modules.
+sentence with a number) and `run(config, *, device, progress, resume) -> Result`. Where it applies
+also `tolerances(row, rows)` and `AFTER_TRAINING`, for `verify`. Helpers of one paper lie beside its
+modules.
 """
 
 from ibtutor.experiments._base import Claim, Reported, Result

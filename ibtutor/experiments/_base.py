@@ -64,7 +64,7 @@ class Claim:
 
     def __post_init__(self):
         if not self.source.strip():
-            raise ValueError(f"{self.id}: a claim needs a source, or \"ours\" and why")
+            raise ValueError(f'{self.id}: a claim needs a source, or "ours" and why')
 
     def verdict(self, result: Result) -> dict[str, str]:
         """The claim judged: text, source, verdict, and the null control where there is one."""

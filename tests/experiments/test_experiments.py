@@ -84,35 +84,6 @@ def test_a_run_writes_a_record_that_the_ledger_shows(own_records, monkeypatch):
     assert "kudo_fig1" not in [row["experiment"] for row in experiments.pending()]
 
 
-def test_verify_confirms_and_marks_drift(own_records):
-    experiments.execute("kudo_fig1", "quick", progress=False)
-    compared = experiments.verify("kudo_fig1", "quick", progress=False)
-    assert len(compared) > 100
-    assert not any(row["drifted"] for row in compared)
-
-    found = experiments.recorded("kudo_fig1", "quick")
-    changed = [row | {"i_ty": row["i_ty"] + 0.01} for row in found.rows]
-    record.write(
-        "kudo_fig1",
-        "quick",
-        config=found.config,
-        differences=found.differences,
-        rows=changed,
-        summary=found.summary,
-        verdicts=found.verdicts,
-        provenance=found.provenance,
-    )
-    drifted = [r for r in experiments.verify("kudo_fig1", "quick", progress=False) if r["drifted"]]
-    assert {row["quantity"] for row in drifted} == {"i_ty"}
-    assert record.read_drift("kudo_fig1", "quick")
-
-
-def test_verify_needs_a_recorded_seed(own_records):
-    experiments.execute("kudo_fig4_cifar10h", "smoke", progress=False)
-    with pytest.raises(ValueError, match="got 17"):
-        experiments.verify("kudo_fig4_cifar10h", "smoke", seed=17, progress=False)
-
-
 def test_a_run_that_fails_keeps_what_was_done(own_records, monkeypatch):
     plain, calls = fig4.minimize_by_adam, []
 

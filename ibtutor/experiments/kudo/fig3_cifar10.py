@@ -15,6 +15,7 @@ TITLE = "Cross-entropy at the corner, smoothing along the curve: CIFAR-10"
 SOURCE = "Kudo 2025, Figure 3, left; Section 5.2.1"
 CHAPTER = "information_plane"
 FIGURE = "Figure 3, CIFAR-10"
+AFTER_TRAINING = ("mix", "temperature")  # methods that change the outputs of one network
 SAYS = "On training images networks lie near the curve and move along it with alpha."
 NEEDS = ("cifar10",)
 GPU = True

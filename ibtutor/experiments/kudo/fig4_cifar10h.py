@@ -5,7 +5,9 @@ label smoothing by its closed-form optimum, the IB Lagrangian minimized over one
 an image by Adam (the paper's way), and the same Lagrangian by Blahut-Arimoto.
 """
 
+import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -47,6 +49,38 @@ QUICK = replace(Config(), steps=800, seeds=(0,))
 def size(config: Config) -> str:
     """The scale in words."""
     return f"{config.steps:,} steps of Adam, {len(config.seeds)} random starts"
+
+
+def tolerances(row: dict, rows: list[dict]) -> dict[str, float]:
+    """How far the numbers of a row may move on another processor, for `verify`.
+
+    The solver determines its objective to 1e-6. Near a flat optimum that leaves the rate r open:
+    an objective short by d allows |r - r*| = sqrt(2 d |dr/dbeta|), with dr/dbeta from the record's
+    neighboring betas, and I(T;Y) follows with slope beta. Adam from the labels ends near an
+    optimum, to 1e-4. From a random start it ends in one of many, so only its shortfall is compared,
+    with the largest that the record holds at any beta.
+    """
+    if row["method"] == "ls":
+        return {}
+    solved = {r["beta"]: r for r in rows if r["method"] == "solver"}
+    if row.get("start") == "random":
+        short = (solved[r["beta"]]["objective"] - r["objective"] for r in rows if "start" in r)
+        return {"objective": max(short), "i_xt": math.inf, "i_ty": math.inf}
+    lack = 1e-6 if row["method"] == "solver" else 1e-4
+    rate = math.sqrt(2 * lack * _steepest(solved, row["beta"]))
+    return {"objective": lack, "i_xt": rate, "i_ty": row["beta"] * rate + lack}
+
+
+def _steepest(solved: dict[float, dict], beta: float) -> float:
+    """The largest |dr/dbeta| between a beta of the record and its neighbors."""
+    betas = sorted(solved)
+    at = betas.index(beta)
+    slopes = [
+        abs((solved[b]["i_xt"] - solved[a]["i_xt"]) / (b - a))
+        for a, b in pairwise(betas)
+        if betas[at] in (a, b)
+    ]
+    return max(slopes, default=0.0)
 
 
 def finding(result: Result) -> str:

@@ -23,6 +23,7 @@ TITLE = "Accuracy of probes for the occluding digit, by smoothing strength"
 SOURCE = "Kudo 2025, Figure 6 and Section 5.3"
 CHAPTER = "nuisance_factors"
 FIGURE = "Figure 6"
+AFTER_TRAINING = ("temperature",)  # methods that change the outputs of one network
 SAYS = "Smoothing lowers a probe's accuracy for the digit; that of the class stays."
 NEEDS = ("cifar10", "mnist")
 GPU = True

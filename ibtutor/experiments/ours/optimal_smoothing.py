@@ -6,6 +6,7 @@ images that it has not seen. The paper profile is the theory at full size (no ne
 one core); `network` adds the practice, which the quick profile runs.
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,6 +73,17 @@ def size(config: Config) -> str:
     if config.network is None:
         return "All 10,000 images and their votes"
     return f"A small network on 10,000 images, {config.epochs} epochs"
+
+
+def tolerances(row: dict, rows: list[dict]) -> dict[str, float]:
+    """How far the numbers of a row may move on another processor, for `verify`.
+
+    Optimized tables are found to 1e-5 nats, well below what is printed of them. Which class they
+    decode to hangs on ties where classes are merged, so that is not compared.
+    """
+    if row.get("part") != "theory" or row["method"] not in ("bottleneck", "channel", "bound"):
+        return {}
+    return {"i_ty": 1e-5, "decoded_classes": math.inf, "decoded_agreement": math.inf}
 
 
 def finding(result: Result) -> str:
