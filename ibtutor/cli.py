@@ -5,6 +5,7 @@ Exit codes: 0 all well, 1 it ran and failed (or found something wrong), 2 bad us
 
 import json
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -162,12 +163,20 @@ def ledger(as_json: Json = False) -> None:
 
 
 @data_app.command("get")
-def data_get(names: list[str]) -> None:
+def data_get(
+    names: list[str],
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say all of what failed.")] = False,
+) -> None:
     """Download data sets by name (see `ibtutor data check`), checksums verified."""
     from ibtutor import data
 
     for name in names:
-        data.get(name)
+        try:
+            data.get(name)
+        except data.DataError as error:
+            if verbose and error.__cause__:
+                traceback.print_exception(error.__cause__)
+            raise
         status = data.check(name)
         print(f"{name}: {status.state} at {status.path}")
 

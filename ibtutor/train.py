@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from ibtutor import _progress
 from ibtutor._training.checkpoint import CheckpointError
 from ibtutor._training.loop import train_group
 from ibtutor._training.outputs import Outputs, Trained, predict
@@ -95,7 +96,7 @@ def fit(
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"two runs are alike: {twice}; give them different seeds or tags")
     finished: dict[str, Trained] = {}
-    with _bar(len(runs) * settings.epochs, progress) as bar:
+    with _progress.bar(total=len(runs) * settings.epochs, unit="epoch", shown=progress) as bar:
         for group in groups(make_model, runs, settings, objective):
             try:
                 done = train_group(
@@ -114,9 +115,3 @@ def _full(device: torch.device, settings: Settings, together: int) -> str:
     if together > 1:
         advice.insert(0, f"stacked=False ({together} runs train side by side)")
     return f"out of memory on {device}: set or lower {', then '.join(advice)}"
-
-
-def _bar(total: int, progress: bool):
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="epoch", disable=not progress, leave=False, mininterval=1.0)

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from ibtutor import cli
+from ibtutor.data import sources
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +101,18 @@ def test_every_command_has_help(ibtutor, command):
     code, out, _ = ibtutor(command, "--help")
     assert code == 0
     assert "Usage" in out
+
+
+def test_a_failed_download_is_one_sentence_and_verbose_says_all(ibtutor, monkeypatch):
+    def offline(staging):
+        error = OSError("none of 2 mirrors gave the file")
+        error.add_note("http://one: urlopen error, a long story")
+        raise error
+
+    monkeypatch.setitem(sources.SOURCES, "tiny", sources.Source("tiny", {"a.bin": "0"}, offline))
+    code, _, said = ibtutor("data", "get", "tiny")
+    assert code == 1
+    assert len(said.splitlines()) == 1
+    code, _, said = ibtutor("data", "get", "tiny", "--verbose")
+    assert code == 1
+    assert "http://one" in said

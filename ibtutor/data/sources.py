@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ibtutor import _progress
+
 
 @dataclass(frozen=True)
 class Source:
@@ -30,20 +32,22 @@ def _torchvision(name: str, **arguments: object) -> Callable[[Path], None]:
 def _fetch_cifar10h(staging: Path) -> None:
     import pooch
 
-    problems = []
+    pooch.get_logger().setLevel("WARNING")
+    nothing = OSError(f"none of {len(CIFAR10H_MIRRORS)} mirrors gave the file")
     for url in CIFAR10H_MIRRORS:
         try:
-            pooch.retrieve(
-                url,
-                known_hash=f"sha256:{CIFAR10H_SHA256}",
-                fname="cifar10h-counts.npy",
-                path=staging / "cifar10h",
-                progressbar=True,
-            )
+            with _progress.bar(total=1, unit="B", unit_scale=True) as bar:
+                pooch.retrieve(
+                    url,
+                    known_hash=f"sha256:{CIFAR10H_SHA256}",
+                    fname="cifar10h-counts.npy",
+                    path=staging / "cifar10h",
+                    progressbar=bar,
+                )
             return
         except (OSError, ValueError) as error:
-            problems.append(f"{url}: {error}")
-    raise OSError("; ".join(problems))
+            nothing.add_note(f"{url}: {error}")
+    raise nothing
 
 
 def _inspect_flowers(folder: Path, hint: str) -> tuple[str, Path, str]:

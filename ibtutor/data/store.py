@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import sys
+import traceback
 from pathlib import Path
 from typing import NamedTuple
 
+from ibtutor import _progress
 from ibtutor.data.sources import SOURCES, Source
+
+# What urllib, requests and the resolver say when there is no network.
+_UNREACHABLE = ("urlopen error", "Max retries exceeded", "Name or service not known", "timed out")
 
 
 class DataError(RuntimeError):
@@ -92,14 +98,15 @@ def get(name: str) -> Path:
     staging = root() / f".{name}.partial"
     staging.mkdir(parents=True, exist_ok=True)
     try:
-        source.fetch(staging)
+        with contextlib.redirect_stderr(_progress.stream()):
+            source.fetch(staging)
     except ImportError as error:
         raise DataError(f"{error.name} is needed to download {name}: {source.needs}") from error
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         raise DataError(
-            f"could not download {name} to {status.path}: {error}. With a network, run: "
-            f"ibtutor data get {name}. Without one, copy the folder {source.folder} from another "
-            f"machine into {root()}"
+            f"could not download {name}: {_reason(error)}; with a network, run: ibtutor data get "
+            f"{name} (--verbose says more); without one, copy the folder {source.folder} from "
+            f"another machine into {root()}"
         ) from error
     _move_into_place(staging / source.folder, status.path)
     shutil.rmtree(staging, ignore_errors=True)
@@ -129,6 +136,15 @@ def _source(name: str) -> Source:
     if name not in SOURCES:
         raise ValueError(f"data must be one of {', '.join(names())}; got {name!r}")
     return SOURCES[name]
+
+
+def _reason(error: Exception) -> str:
+    """Why a download failed, in a few words; the rest stays in the chain of the exception."""
+    details = "".join(traceback.format_exception_only(error))
+    if any(sign in details for sign in _UNREACHABLE):
+        return "no server could be reached"
+    first = str(error).strip().partition("\n")[0]
+    return first if len(first) <= 100 else first[:97] + "..."
 
 
 def _ok(name: str, folder: Path) -> Status:

@@ -107,6 +107,30 @@ def test_no_network_says_what_to_run_and_what_to_copy(folder, monkeypatch):
     with pytest.raises(data.DataError, match="ibtutor data get tiny") as caught:
         data.get("tiny")
     assert "copy the folder tiny" in str(caught.value)
+    assert "no server could be reached" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_long_reason_is_cut_and_stays_in_the_chain(folder, monkeypatch):
+    def broken(staging):
+        raise OSError("the disk\n" + 100 * "is full ")
+
+    register(monkeypatch, broken)
+    with pytest.raises(data.DataError, match="tiny: the disk; with") as caught:
+        data.get("tiny")
+    assert "is full is full" in str(caught.value.__cause__)
+
+
+def test_mirrors_that_fail_are_one_sentence_and_every_one_is_kept(folder, monkeypatch, capfd):
+    pytest.importorskip("pooch")
+    dead = [f"http://127.0.0.1:9/{n}" for n in "ab"]
+    monkeypatch.setattr(sources, "CIFAR10H_MIRRORS", dead)
+    with pytest.raises(data.DataError, match="no server could be reached") as caught:
+        data.get("cifar10h")
+    assert dead[0] not in str(caught.value)
+    notes = caught.value.__cause__.__notes__
+    assert [note.startswith(url) for note, url in zip(notes, dead, strict=True)] == [True, True]
+    assert capfd.readouterr().err.strip() == ""
 
 
 def test_an_unknown_name_is_refused(folder):
@@ -168,9 +192,11 @@ def test_cifar10h_tries_one_mirror_after_the_other(folder, monkeypatch, server):
 def test_cifar10h_without_a_working_mirror_names_them(folder, monkeypatch, server):
     pytest.importorskip("pooch")
     monkeypatch.setattr(sources, "CIFAR10H_MIRRORS", (f"{server}/gone", f"{server}/cut"))
-    with pytest.raises(data.DataError, match="/gone") as caught:
+    with pytest.raises(data.DataError, match="none of 2 mirrors") as caught:
         data.get("cifar10h")
-    assert "/cut" in str(caught.value)
+    gone, cut = caught.value.__cause__.__notes__
+    assert "/gone" in gone
+    assert "/cut" in cut
     assert data.check("cifar10h").state == "missing"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ibtutor import record
+from ibtutor import _progress, record
 from ibtutor.experiments._base import Claim, Result
 
 TITLE = "Label smoothing and the IB optimum when annotators disagree"
@@ -127,8 +127,6 @@ def minimize_by_adam(
     p_y_given_x: Tensor, config: Config, start: str, seed: int, progress: bool, device: str
 ) -> tuple[Tensor, Tensor]:
     """All betas at once: their losses share no parameter, so one sum has every one's gradient."""
-    from tqdm import tqdm  # tqdm.auto warns in notebooks that lack widgets
-
     betas = torch.tensor(config.betas, device=device)
     p = p_y_given_x.to(device=device, dtype=torch.float32)
     if start == "random":
@@ -140,7 +138,7 @@ def minimize_by_adam(
     logits.requires_grad_()
     adam = torch.optim.Adam([logits], lr=config.learning_rate)
     name = f"Adam, start {start}, seed {seed}"
-    for _ in tqdm(range(config.steps), desc=name, disable=not progress, leave=False):
+    for _ in _progress.bar(range(config.steps), desc=name, shown=progress):
         i_xt, i_ty = lagrangian(logits, p, betas)
         adam.zero_grad()
         (betas * i_xt - i_ty).sum().backward()

@@ -6,7 +6,7 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from ibtutor import info
+from ibtutor import _progress, info
 
 METHODS = ("ls", "channel", "geometric", "agreement", "bottleneck")
 
@@ -140,10 +140,8 @@ def mixture_weights(p_y_given_x: Tensor) -> dict[str, int]:
 
 def in_parts(keys: list, work: Callable, partial, progress: bool, name: str) -> list[dict]:
     """`work(key)` for each key with a bar, kept in `partial` so that a killed run goes on."""
-    from tqdm import tqdm
-
     rows: list[dict] = []
-    for key in tqdm(keys, desc=name, disable=not progress, leave=False):
+    for key in _progress.bar(keys, desc=name, shown=progress):
         stored = partial.get(f"{name}_{key}")
         if stored is None:
             stored = {"rows": work(key)}
