@@ -403,7 +403,8 @@ def test_what_cannot_be_is_refused_before_any_work():
         fit([Run(0.1), Run(0.1)])
 
 
-def test_progress_shows_a_bar(capsys):
+def test_progress_shows_a_bar(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     train.fit(build, TASK, [Run()], replace(FAST, epochs=2), progress=True)
     assert "epoch" in capsys.readouterr().err
 

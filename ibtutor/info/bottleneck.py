@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ibtutor.info import _fixed_point, _newton, _validate
+from ibtutor.info import _fixed_point, _newton, _partition, _validate
 from ibtutor.info._rows import Rows, merge_rows, summarize
 from ibtutor.info._starts import starts
 from ibtutor.info._validate import ArrayLike
@@ -73,7 +73,9 @@ def solve_bottleneck(
     from `restarts` others, tried on a summary of the rows first; every beta may also take over
     the encoder of another one. The result is a lower bound of the maximum; `bottleneck_bound`
     certifies how far it can be off. At beta = 0 nothing weighs on I(X;T) and a hard clustering
-    is optimal; for beta >= 1 the data processing inequality makes the constant T optimal.
+    is optimal: the best one where there are two classes and up to 1,024 distinct rows (dynamic
+    programming), otherwise the best that single moves reach from all starts. For beta >= 1 the
+    data processing inequality makes the constant T optimal.
 
     Args:
         p_y_given_x: `(N, K)`, rows sum to one. betas: one number or a sequence, each >= 0.
@@ -121,6 +123,8 @@ def solve_bottleneck(
         open_ = ((hard == group) & (beta < 1)).nonzero()[:, 0]
         if len(open_) and symbols > 1:
             scores[open_] = _search(used, small, first, beta[open_], group, tol)
+            if group:
+                scores[open_] = _partition.refine(used, scores[open_], beta[open_], first)
     i_xt, i_ty = torch.zeros_like(beta), torch.zeros_like(beta)
     for group in (False, True):
         if (which := hard == group).any():
