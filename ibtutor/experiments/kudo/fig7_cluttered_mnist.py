@@ -112,10 +112,7 @@ def finding(result: Result) -> str:
     found = gap(result, "box_others")
     if found is None:
         return "Too few trials to tell."
-    return (
-        f"Share of saliency on the digit {found['difference']:+.3f} with smoothing (95 % interval "
-        f"{found['low']:+.3f} to {found['high']:+.3f}): {direction(found)}."
-    )
+    return f"Share of saliency on the digit with smoothing: {told(found)}."
 
 
 def gap(result: Result, name: str, against: str = "ce") -> dict[str, float] | None:
@@ -133,15 +130,17 @@ def gap(result: Result, name: str, against: str = "ce") -> dict[str, float] | No
     return _interval(_smoothed(result, name), _by_seed(result, name, *theirs))
 
 
-def direction(found: dict[str, float]) -> str:
-    """What an interval says: "a rise", "a fall", or that the sign cannot be told.
+def told(found: dict[str, float]) -> str:
+    """A difference with its interval, and what that says of its sign.
 
-    >>> direction({"low": -0.02, "high": 0.01})
-    'the sign cannot be told'
+    >>> told({"difference": -0.006, "low": -0.0262, "high": 0.015})
+    '-0.006 (95 % interval -0.026 to +0.015: the sign cannot be told)'
     """
-    if found["low"] > 0:
-        return "a rise"
-    return "a fall" if found["high"] < 0 else "the sign cannot be told"
+    says = "the sign cannot be told"
+    if found["low"] > 0 or found["high"] < 0:
+        says = "above zero" if found["low"] > 0 else "below zero"
+    value, low, high = (f"{found[key]:+.3f}" for key in ("difference", "low", "high"))
+    return f"{value} (95 % interval {low} to {high}: {says})"
 
 
 def _interval(ours: dict[int, float], theirs: dict[int, float]) -> dict[str, float] | None:

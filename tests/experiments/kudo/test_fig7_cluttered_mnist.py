@@ -144,14 +144,14 @@ def test_one_trial_is_too_few_to_judge():
 @pytest.mark.parametrize(
     ("ls", "words"),
     [
-        ([0.40, 0.42, 0.41], "a rise"),
-        ([0.20, 0.22, 0.21], "a fall"),
+        ([0.40, 0.42, 0.41], "above zero"),
+        ([0.20, 0.22, 0.21], "below zero"),
         ([0.38, 0.34, 0.33], "the sign cannot be told"),
     ],
 )
 def test_the_finding_says_what_the_interval_says(ls, words):
     result = made_up([(share, 0.2) for share in ls], CE)
-    assert fig7.finding(result).endswith(f": {words}.")
+    assert fig7.finding(result).endswith(f": {words}).")
 
 
 def test_gaps_are_paired_by_seed_with_students_interval():
