@@ -115,9 +115,9 @@ def show(experiment: str, profile: str | None = None, as_json: Json = False) -> 
     for name, value in found.summary.items():
         print(f"  {name}: {value}")
     for claim, judged in found.verdicts.items():
-        control = judged.get("survives_null_control")
-        suffix = f"; survives the null control: {control}" if control else ""
-        print(f"  [{judged['verdict']}{suffix}] {claim}: {judged['text']}")
+        word = experiments.verdict_word(judged["verdict"], experiment, found.profile)
+        control = experiments.control_word(judged)
+        print(f"  [{word}; null control: {control}] {claim}: {judged['text']}")
 
 
 @app.command()

@@ -58,6 +58,7 @@ class Record:
     provenance: dict[str, Any]
     arrays: dict[str, Any] = field(default_factory=dict, repr=False)
     size: str = ""  # in words, from the experiment's module
+    stored_verdicts: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def frame(self):
         """The rows as a pandas DataFrame."""

@@ -40,7 +40,7 @@ def test_run_show_and_verify(ibtutor):
     assert out.strip().endswith("kudo_fig1.smoke.json")
     code, out, _ = ibtutor("show", "kudo_fig1", "--profile", "smoke")
     assert code == 0
-    assert "[reproduced] corner" in out
+    assert "[holds at small scale; null control: not asked] corner" in out
     code, out, _ = ibtutor("show", "kudo_fig1", "--profile", "smoke", "--json")
     assert json.loads(out)["profile"] == "smoke"
     code, out, _ = ibtutor("verify", "kudo_fig1", "--profile", "smoke", "--quiet")

@@ -1,11 +1,11 @@
 """What every experiment module is made of; see `ibtutor.experiments` for the shape of a module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 KINDS = ("table", "text", "read_by_eye", "schematic")
-VERDICTS = ("reproduced", "partly", "not reproduced", "not run")
+VERDICTS = ("reproduced", "partly", "not reproduced", "cannot be told", "not run")
 SURVIVAL = ("yes", "no", "not run")
 
 
@@ -52,32 +52,43 @@ class Result:
 class Claim:
     """One testable sentence of a paper and the functions that judge a result by it.
 
-    `null_control` says whether the effect is still there against outputs that were changed after
-    training to the same I(T;Y) (`survives_null_control`).
+    `source` says where the paper makes the claim, or begins with "ours". `null_control` says for
+    each control, by name, whether the effect is still there against it at the same I(T;Y).
+    `changed` says what of the rule was written after a run had been seen.
     """
 
     id: str
     text: str
     source: str
     judge: Callable[[Result], str]
-    null_control: Callable[[Result], str] | None = None
+    null_control: Callable[[Result], Mapping[str, str]] | None = None
+    changed: str = ""
 
     def __post_init__(self):
         if not self.source.strip():
             raise ValueError(f'{self.id}: a claim needs a source, or "ours" and why')
 
-    def verdict(self, result: Result) -> dict[str, str]:
-        """The claim judged: text, source, verdict, and the null control where there is one."""
+    def verdict(self, result: Result) -> dict[str, Any]:
+        """The claim judged: text, source, verdict, and the null controls where there are any.
+
+        An effect survives if it is there against every control that was run.
+        """
         answer = {"text": self.text, "source": self.source, "verdict": self.judge(result)}
+        if self.changed:
+            answer["changed"] = self.changed
         if answer["verdict"] not in VERDICTS:
             raise ValueError(
                 f"{self.id}: a verdict is one of {VERDICTS}, got {answer['verdict']!r}"
             )
         if self.null_control is not None:
-            answer["survives_null_control"] = self.null_control(result)
-            if answer["survives_null_control"] not in SURVIVAL:
+            answers = dict(self.null_control(result))
+            if unknown := [value for value in answers.values() if value not in SURVIVAL]:
                 raise ValueError(
-                    f"{self.id}: survives_null_control is one of {SURVIVAL}, "
-                    f"got {answer['survives_null_control']!r}"
+                    f"{self.id}: a null control answers one of {SURVIVAL}, got {unknown[0]!r}"
                 )
+            answer["controls"] = answers
+            given = set(answers.values()) - {"not run"}
+            answer["survives_null_control"] = (
+                "not run" if not given else "no" if "no" in given else "yes"
+            )
         return answer

@@ -9,7 +9,7 @@ from ibtutor import record
 from ibtutor.experiments._ledger import ledger
 from ibtutor.experiments._registry import ids, load, papers
 from ibtutor.experiments._run import recorded
-from ibtutor.experiments._verdicts import chip, control_word
+from ibtutor.experiments._verdicts import chip, control_word, words
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ def _row(experiment: str) -> tuple[str, ...]:
     module, claims = load(experiment), _claims(experiment, ours=experiment.startswith("ours"))
     link = f'<a href="{module.CHAPTER}.html">{html.escape(module.FIGURE)}</a>'
     chips = " ".join(_chip(claim) for claim in claims)
-    asked = [word for claim in claims if (word := control_word(claim)) != "not asked"]
+    asked = [
+        word.partition(" (")[0] for claim in claims if (word := control_word(claim)) != "not asked"
+    ]
     control = "; ".join(f"{word} ({asked.count(word)})" for word in dict.fromkeys(asked))
     profile = next((c["profile"] for c in claims if c["profile"] != "none"), None)
     if profile is None:
@@ -98,14 +100,13 @@ def details(paper: str, *, ours: bool = False, fold: str | None = None) -> Html:
             continue
         module = load(experiment)
         for claim in _claims(experiment, ours=ours):
-            words = f"{html.escape(claim['text'])} <small>({html.escape(claim['source'])})</small>"
             scale = (
                 "" if claim["profile"] == "none" else recorded(experiment, claim["profile"]).scale
             )
             rows.append(
                 (
                     html.escape(module.FIGURE),
-                    words,
+                    words(claim),
                     chip(claim["verdict"], experiment, claim["profile"]),
                     html.escape(scale),
                     control_word(claim),

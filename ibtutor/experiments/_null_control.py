@@ -51,13 +51,6 @@ def mean_and_error(values: Iterable[float]) -> tuple[float, float, float]:
     return float(array.mean()), sd, sd / math.sqrt(len(array))
 
 
-def difference(a: Sequence[float], b: Sequence[float]) -> dict[str, float]:
-    """Mean of a minus mean of b, and the pooled standard error of that difference."""
-    mean_a, _, error_a = mean_and_error(a)
-    mean_b, _, error_b = mean_and_error(b)
-    return {"difference": mean_a - mean_b, "error": math.hypot(error_a, error_b)}
-
-
 def t_interval(
     ours: Mapping[Any, float], theirs: Mapping[Any, float], level: float = 0.95
 ) -> dict[str, float]:
@@ -79,9 +72,41 @@ def t_interval(
     return {"difference": mean, "low": mean - half, "high": mean + half, "seeds": len(gaps)}
 
 
-def clearly_below(gap: Mapping[str, float]) -> bool:
-    """Below zero by more than two standard errors (and by more than nothing)."""
-    return gap["difference"] < 0 and gap["difference"] < -2 * gap["error"]
+def paired(
+    ours: Iterable[Mapping[str, Any]], theirs: Iterable[Mapping[str, Any]], measure: str
+) -> dict[str, float] | None:
+    """`t_interval` of a measure over the seeds that both groups of rows have; None below two."""
+    mine, others = ({row["seed"]: row[measure] for row in rows} for rows in (ours, theirs))
+    return t_interval(mine, others) if len(mine.keys() & others.keys()) >= 2 else None
+
+
+def direction(gap: Mapping[str, float] | None) -> str:
+    """What an interval says of a difference: "below" or "above" zero, "unclear", "not run".
+
+    >>> direction({"low": -0.3, "high": 0.1})
+    'unclear'
+    """
+    if gap is None:
+        return "not run"
+    return "below" if gap["high"] < 0 else "above" if gap["low"] > 0 else "unclear"
+
+
+def one_sided(gap: Mapping[str, float] | None, side: str) -> str:
+    """The verdict on "the difference lies `side` zero" ("below" or "above").
+
+    >>> one_sided({"low": -0.3, "high": -0.1}, "above")
+    'not reproduced'
+    """
+    found = direction(gap)
+    if found in ("not run", "unclear"):
+        return "cannot be told" if found == "unclear" else found
+    return "reproduced" if found == side else "not reproduced"
+
+
+def stays(gap: Mapping[str, float] | None, side: str) -> str:
+    """A control's answer: is the effect there against it, on that side of zero?"""
+    found = direction(gap)
+    return found if found == "not run" else "yes" if found == side else "no"
 
 
 def nearest(

@@ -50,10 +50,15 @@ def _write(
         differences=differences(experiment, chosen),
         rows=result.rows,
         summary=result.summary,
-        verdicts={claim.id: claim.verdict(result) for claim in load(experiment).CLAIMS},
+        verdicts=judge(experiment, result),
         provenance=record.provenance(device, seconds, result.fingerprints),
         arrays=result.arrays,
     )
+
+
+def judge(experiment: str, result: Result) -> dict[str, dict[str, Any]]:
+    """The verdict of every claim of an experiment on a result."""
+    return {claim.id: claim.verdict(result) for claim in load(experiment).CLAIMS}
 
 
 def recorded(experiment: str, profile: str | None = None) -> record.Record:
@@ -63,6 +68,9 @@ def recorded(experiment: str, profile: str | None = None) -> record.Record:
     ------
     RecordError
         There is none, it is damaged, or it was made with another config than the code's.
+
+    Its verdicts are those of the present claims on the recorded rows: a rule that was changed after
+    the run says so (`Claim.changed`); `stored_verdicts` has those of the day of the run.
     """
     if profile is None:
         for name in ("paper", "quick"):
@@ -73,4 +81,6 @@ def recorded(experiment: str, profile: str | None = None) -> record.Record:
             profile = "paper"
     chosen = profile_config(experiment, profile)
     found = record.read(experiment, profile, asdict(chosen))
-    return replace(found, size=load(experiment).size(chosen))
+    judged = judge(experiment, Result(found.rows, found.summary, found.arrays))
+    size = load(experiment).size(chosen)
+    return replace(found, size=size, verdicts=judged, stored_verdicts=found.verdicts)

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ibtutor import record
+from ibtutor.experiments._base import SURVIVAL
 
-_AT_FULL = {"reproduced": "reproduced", "partly": "partly", "not reproduced": "not reproduced"}
-_OURS = {"reproduced": "holds", "partly": "partly", "not reproduced": "fails"}
-_SMALL = {
+_UNCLEAR = {"cannot be told": "cannot be told"}
+_AT_FULL = _UNCLEAR | {name: name for name in ("reproduced", "partly", "not reproduced")}
+_OURS = _UNCLEAR | {"reproduced": "holds", "partly": "partly", "not reproduced": "fails"}
+_SMALL = _UNCLEAR | {
     "reproduced": "holds at small scale",
     "partly": "partly at small scale",
     "not reproduced": "fails at small scale",
 }
-_CONTROL = {"yes": "remains", "no": "the control does it too", "not run": "not run"}
 # One look for each kind of answer; the word stands beside the color.
 _KIND = {"reproduced": "good", "partly": "mixed", "not reproduced": "bad"}
 
@@ -35,20 +36,38 @@ def verdict_word(verdict: str, experiment: str, profile: str) -> str:
 
 
 def control_word(judged: Mapping[str, Any]) -> str:
-    """What the null control says of an effect: of one that is not there it is not asked.
+    """What the null controls say of an effect: of one that is not there they are not asked.
 
-    >>> control_word({"verdict": "not reproduced", "survives_null_control": "no"})
+    >>> control_word({"verdict": "not reproduced", "controls": {"mixing": "no"}})
     'not asked'
+    >>> control_word({"verdict": "partly", "controls": {"mixing": "yes", "decay": "not run"}})
+    'remains (against 1 of 2: mixing)'
+    >>> control_word({"verdict": "reproduced", "controls": {"mixing": "no", "decay": "yes"}})
+    'the control does it too (mixing)'
     """
-    if judged["verdict"] not in ("reproduced", "partly"):
+    controls = judged.get("controls") or {}
+    if judged["verdict"] not in ("reproduced", "partly") or not controls:
         return "not asked"
-    return _CONTROL.get(judged.get("survives_null_control", ""), "not asked")
+    against = {answer: [n for n, a in controls.items() if a == answer] for answer in SURVIVAL}
+    if against["no"]:
+        return f"the control does it too ({', '.join(against['no'])})"
+    if not against["yes"]:
+        return "not run"
+    count = f"{len(against['yes'])} of {len(controls)}"
+    return f"remains (against {count}: {', '.join(against['yes'])})"
 
 
 def chip(verdict: str, experiment: str, profile: str) -> str:
     """The word as a colored label, HTML."""
     word = html.escape(verdict_word(verdict, experiment, profile))
     return f'<span class="ibtutor-chip ibtutor-{_KIND.get(verdict, "none")}">{word}</span>'
+
+
+def words(judged: Mapping[str, Any]) -> str:
+    """A claim with its source, and what of its rule is younger than a run, HTML."""
+    changed = f" <em>{html.escape(judged['changed'])}</em>" if judged.get("changed") else ""
+    text, source = html.escape(judged["text"]), html.escape(judged["source"])
+    return f"{text} <small>({source}){changed}</small>"
 
 
 class VerdictTable:
@@ -70,11 +89,7 @@ class VerdictTable:
 
     def _row(self, judged: Mapping[str, Any]) -> str:
         label = chip(judged["verdict"], self.found.experiment, self.found.profile)
-        text, source = html.escape(judged["text"]), html.escape(judged["source"])
-        return (
-            f"<tr><td>{text} <small>({source})</small></td><td>{label}</td>"
-            f"<td>{control_word(judged)}</td></tr>"
-        )
+        return f"<tr><td>{words(judged)}</td><td>{label}</td><td>{control_word(judged)}</td></tr>"
 
     def __repr__(self) -> str:
         lines = [f"{self.found.scale}."]

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ibtutor import experiments
-from ibtutor.experiments import control_word, verdict_table, verdict_word
+from ibtutor import experiments, record
+from ibtutor.experiments import Claim, Result, control_word, verdict_table, verdict_word
+from ibtutor.experiments._verdicts import words
 
 
 def test_reproduced_needs_the_papers_scale():
@@ -16,21 +17,39 @@ def test_reproduced_needs_the_papers_scale():
 
 
 @pytest.mark.parametrize(
-    ("verdict", "survives", "word"),
+    ("verdict", "controls", "word"),
     [
-        ("reproduced", "yes", "remains"),
-        ("partly", "no", "the control does it too"),
-        ("reproduced", None, "not asked"),
-        ("reproduced", "not run", "not run"),
-        ("not reproduced", "yes", "not asked"),
-        ("not run", "no", "not asked"),
+        ("reproduced", {"mixing": "yes"}, "remains (against 1 of 1: mixing)"),
+        ("partly", {"mixing": "no"}, "the control does it too (mixing)"),
+        ("reproduced", {}, "not asked"),
+        ("reproduced", {"mixing": "not run"}, "not run"),
+        ("not reproduced", {"mixing": "yes"}, "not asked"),
+        ("cannot be told", {"mixing": "no"}, "not asked"),
+        ("not run", {"mixing": "no"}, "not asked"),
     ],
 )
-def test_the_control_is_asked_of_effects_that_are_there(verdict, survives, word):
-    judged = {"verdict": verdict} | (
-        {} if survives is None else {"survives_null_control": survives}
-    )
-    assert control_word(judged) == word
+def test_the_control_is_asked_of_effects_that_are_there(verdict, controls, word):
+    assert control_word({"verdict": verdict, "controls": controls}) == word
+
+
+def test_a_rule_that_is_younger_than_its_run_says_so():
+    """A verdict of today that is not the one of the day of the run needs a word."""
+    for experiment in experiments.ids():
+        claims = {claim.id: claim for claim in experiments.load(experiment).CLAIMS}
+        for profile in ("quick", "paper"):
+            if not record.find(experiment, profile):
+                continue
+            found = experiments.recorded(experiment, profile)
+            for name, judged in found.verdicts.items():
+                stored = found.stored_verdicts.get(name, {}).get("verdict")
+                assert judged["verdict"] == stored or claims[name].changed, (experiment, name)
+
+
+def test_the_change_of_a_rule_stands_beside_the_claim():
+    result = Result([], {})
+    claim = Claim("x", "It holds.", "ours", lambda r: "cannot be told", changed="Younger & wiser.")
+    assert claim.verdict(result)["changed"] == "Younger & wiser."
+    assert "Younger &amp; wiser." in words(claim.verdict(result))
 
 
 def test_a_table_has_every_claim_with_its_word():

@@ -19,7 +19,7 @@ import torch
 
 from ibtutor import train
 from ibtutor.experiments._base import Result
-from ibtutor.experiments._null_control import match_temperature, t_interval
+from ibtutor.experiments._null_control import match_temperature, paired
 
 CONTROLS = ("mix", "temperature", "cp", "wd")
 MEASURES = ("i_xt", "i_ty", "gap", "accuracy", "nll", "ece")
@@ -194,12 +194,6 @@ def largest_gap(result: Result) -> str:
         f"At most {worst['gap']:.3f} of {result.summary['h_y']:.2f} nats under the curve, "
         f"{seeds} seeds."
     )
-
-
-def paired(ours: list[dict], theirs: list[dict], measure: str) -> dict[str, float] | None:
-    """Mean difference over seeds that both have, with its 95 % t-interval; None below 2 seeds."""
-    mine, others = ({row["seed"]: row[measure] for row in rows} for rows in (ours, theirs))
-    return t_interval(mine, others) if len(mine.keys() & others.keys()) >= 2 else None
 
 
 def null_control(rows: list[dict]) -> list[dict]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ibtutor.experiments._null_control import MATCH_NATS, difference, mean_and_error, nearest
+from ibtutor.experiments._null_control import MATCH_NATS, mean_and_error, nearest, paired
 
 PROBES = ("linear", "whitened", "mlp")
 
@@ -45,27 +45,12 @@ def summarize(rows: list[dict]) -> dict[str, Any]:
             entry = _compare(alpha, members, by_decay[decay])
             entry |= {"weight_decay": decay, "i_ty_off": off, "matched": abs(off) <= MATCH_NATS}
             summary["against_weight_decay"].append(entry)
-    summary["rise"] = _rise(by_alpha)
     return summary
 
 
 def _compare(alpha: float, ours: list[dict], theirs: list[dict]) -> dict[str, Any]:
+    """Smoothing minus the others by measure: a t-interval over seeds, None below two seeds."""
     entry: dict[str, Any] = {"alpha": alpha}
     for name in ("accuracy", *(f"probe_{kind}" for kind in PROBES)):
-        entry[name] = difference(_column(ours, name), _column(theirs, name))
+        entry[name] = paired(ours, theirs, name)
     return entry
-
-
-def _rise(by_alpha: dict[float, list[dict]]) -> dict[str, Any]:
-    """How far each probe at the strongest smoothing lies above its lowest mean."""
-    if not by_alpha:
-        return {}
-    strongest, rises = max(by_alpha), {}
-    for kind in PROBES:
-        name = f"probe_{kind}"
-        low = min(by_alpha, key=lambda a: mean_and_error(_column(by_alpha[a], name))[0])
-        rises[kind] = {
-            "lowest_at": low,
-            **difference(_column(by_alpha[strongest], name), _column(by_alpha[low], name)),
-        }
-    return {"strongest": strongest, **rises}

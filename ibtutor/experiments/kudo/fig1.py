@@ -114,7 +114,7 @@ CLAIMS = (
     Claim(
         "sweeps",
         "I(X;T) falls strictly in alpha, from H(Y) at alpha = 0 to 0 at alpha = 1.",
-        "Kudo 2025, Figure 1 and Section 4.3",
+        "Kudo 2025, Figure 1 and Proposition 4.5 (that it falls strictly is ours)",
         _sweeps,
     ),
 )
