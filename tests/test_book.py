@@ -21,6 +21,8 @@ CHAPTERS = {
     name: path for name, path in PAGES.items() if name not in OWN and not name.startswith("course/")
 }
 LINES_IN_A_CELL = 15
+LINES_IN_A_CHAPTER = 450
+COLUMNS = 80  # what fits into the box of a cell beside the contents at 1280 pixels
 FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
 
 each_page = pytest.mark.parametrize("name", PAGES)
@@ -119,6 +121,17 @@ def test_visible_cells_are_short(name):
 
 def _lines(source):
     return sum(bool(line.strip()) for line in source.splitlines())
+
+
+@each_page
+def test_no_line_of_code_runs_out_of_its_box(name):
+    lines = "\n".join(cell.source for cell in pages.code_cells(notebook(name))).splitlines()
+    assert not [line for line in lines if len(line) > COLUMNS and "%pip install" not in line]
+
+
+@each_chapter
+def test_a_chapter_is_read_in_one_sitting(name):
+    assert len(PAGES[name].read_text("utf8").splitlines()) <= LINES_IN_A_CHAPTER
 
 
 @each_chapter

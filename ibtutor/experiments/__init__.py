@@ -14,6 +14,7 @@ modules.
 from ibtutor.experiments._base import Claim, Reported, Result
 from ibtutor.experiments._ledger import ledger, pending
 from ibtutor.experiments._matrix import details, matrix, summary
+from ibtutor.experiments._null_control import t_interval
 from ibtutor.experiments._registry import (
     config,
     differences,
@@ -44,6 +45,7 @@ __all__ = [
     "profile_config",
     "recorded",
     "summary",
+    "t_interval",
     "verdict_table",
     "verdict_word",
     "verify",
