@@ -58,6 +58,7 @@ class Record:
     provenance: dict[str, Any]
     arrays: dict[str, Any] = field(default_factory=dict, repr=False)
     size: str = ""  # in words, from the experiment's module
+    stated: tuple[str, ...] | None = None  # settings that the paper states; None: not known
     stored_verdicts: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def frame(self):
@@ -81,7 +82,10 @@ class Record:
         where = self.provenance
         seconds = f"{where['seconds']:,.0f} s on {where['device']}, {where['date']}"
         rows = [("record", f"{self.experiment}, profile {self.profile}"), ("run", seconds)]
-        rows += [(f"differs: {name}", text) for name, text in self.differences.items()]
+        for name, text in self.differences.items():
+            stated = self.stated is None or name in self.stated
+            what = "differs from the paper" if stated else "not in the paper; our full run differs"
+            rows.append((f"{what}: {name}", text))
         rows.append(("versions", ", ".join(f"{k} {v}" for k, v in where["versions"].items())))
         return [*rows, ("commit", where["commit"][:10])]
 

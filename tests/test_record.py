@@ -50,7 +50,7 @@ def test_a_record_says_its_scale_and_origin():
     assert found.scale == "2,000 images, CPU: not the paper's scale"
     assert replace(found, profile="paper").scale == "The paper's scale"
     assert replace(found, experiment="ours_toy", profile="paper").scale == "2,000 images"
-    assert ("differs: seeds", "2 seeds for 5") in found.origin()
+    assert ("differs from the paper: seeds", "2 seeds for 5") in found.origin()
     assert found.caption().startswith("2,000 images, CPU: not the paper's scale. record: toy")
 
 

@@ -4,11 +4,11 @@ The id of an experiment is its folder and file: `kudo/fig1.py` is `kudo_fig1`. A
 `SOURCE`, `CHAPTER` (the page that explains it), `FIGURE` and `SAYS` (what the paper says of it, for
 the ledger), `NEEDS` (names of real data sets), `GPU` (whether the paper's scale wants one),
 `Config` (a frozen dataclass whose defaults are the paper's settings), `SMOKE`, `QUICK`, `REPORTED`,
-`CLAIMS`, `DIFFERENCES` (field -> why it was changed, for changes that are not of size),
-`size(config) -> str` (the scale in words), `finding(result) -> str` (what came of it, in one
-sentence with a number) and `run(config, *, device, progress, resume) -> Result`. Where it applies
-also `tolerances(row, rows)` and `AFTER_TRAINING`, for `verify`. Helpers of one paper lie beside its
-modules.
+`CLAIMS`, `STATED` (the fields that the paper states), `DIFFERENCES` (field -> why it was changed,
+for changes that are not of size), `size(config) -> str` (the scale in words), `finding(result) ->
+str` (what came of it, in one sentence with a number) and `run(config, *, device, progress, resume)
+-> Result`. Where it applies also `tolerances(row, rows)` and `AFTER_TRAINING`, for `verify`.
+Helpers of one paper lie beside its modules.
 """
 
 from ibtutor.experiments._base import Claim, Reported, Result

@@ -82,5 +82,11 @@ def recorded(experiment: str, profile: str | None = None) -> record.Record:
     chosen = profile_config(experiment, profile)
     found = record.read(experiment, profile, asdict(chosen))
     judged = judge(experiment, Result(found.rows, found.summary, found.arrays))
-    size = load(experiment).size(chosen)
-    return replace(found, size=size, verdicts=judged, stored_verdicts=found.verdicts)
+    module = load(experiment)
+    return replace(
+        found,
+        size=module.size(chosen),
+        stated=tuple(module.STATED),
+        verdicts=judged,
+        stored_verdicts=found.verdicts,
+    )

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 
 import pytest
 
@@ -125,3 +125,13 @@ def test_a_verdict_outside_the_list_is_refused():
         claim.verdict(Result([]))
     with pytest.raises(ValueError, match="kind must be"):
         Reported(1.0, 0.1, "Table 1", "guess")
+
+
+@pytest.mark.parametrize("experiment", experiments.ids())
+def test_only_what_the_paper_states_can_differ_from_it(experiment):
+    module = experiments.load(experiment)
+    names = {field.name for field in fields(module.Config)}
+    assert set(module.STATED) <= names
+    origin = dict(experiments.recorded(experiment).origin())
+    said = {key.rpartition(": ")[2] for key in origin if key.startswith("differs from the paper")}
+    assert said <= set(module.STATED)

@@ -85,6 +85,18 @@ QUICK = replace(
     precision="bfloat16",
     measure_every=3,
 )
+STATED = (
+    "train_images",
+    "test_images",
+    "model",
+    "alphas",
+    "epochs",
+    "optimizer",
+    "lr",
+    "schedule",
+    "weight_decay",
+    "augment",
+)  # what the paper says of the config
 DIFFERENCES = {
     "data": "embedded, so that it runs without a download",
     "model": "fits its training set in seconds on one core, which the claim needs",

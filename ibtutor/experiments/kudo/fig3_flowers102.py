@@ -100,6 +100,7 @@ QUICK = replace(
     precision="float32",
     measure_every=7,
 )
+STATED = ("layers", "tokenizer", "alphas", "augment")  # what the paper says of the config
 DIFFERENCES = {
     "data": "embedded, so that it runs without a download",
     "test_split": "the embedded data has no other",

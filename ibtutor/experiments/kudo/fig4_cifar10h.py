@@ -24,6 +24,7 @@ SAYS = "With contradicting labels smoothing lies below the curve that an optimiz
 NEEDS = ("cifar10h",)
 GPU = False
 REPORTED: dict = {}  # the paper draws the points and gives no number
+STATED = ("data", "alphas", "betas")  # what the paper says of the config
 DIFFERENCES = {"data": "an embedded stand-in, so that it runs without a download"}
 
 SPAN = ("smallest", "largest")

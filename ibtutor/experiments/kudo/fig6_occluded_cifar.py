@@ -85,6 +85,17 @@ QUICK = replace(
     augment=False,
     probe_size=2000,
 )
+STATED = (
+    "dataset",
+    "train_size",
+    "test_size",
+    "seeds",
+    "model",
+    "epochs",
+    "milestones",
+    "lr",
+    "momentum",
+)  # what the paper says of the config
 DIFFERENCES = {
     "dataset": "two embedded digits side by side need no download",
     "weight_decays": "the strengths whose I(T;Y) lies where smoothing's does, for this network",

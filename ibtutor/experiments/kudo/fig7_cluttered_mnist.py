@@ -88,6 +88,21 @@ QUICK = replace(
     precision="bfloat16",
     saliency_size=3000,
 )
+STATED = (
+    "dataset",
+    "train_size",
+    "test_size",
+    "digit_size",
+    "canvas",
+    "num_crops",
+    "alphas",
+    "seeds",
+    "model",
+    "epochs",
+    "milestones",
+    "lr",
+    "momentum",
+)  # what the paper says of the config
 DIFFERENCES = {
     "dataset": "embedded digits need no download",
     "digit_size": "the embedded digits are small",

@@ -26,6 +26,7 @@ SAYS = "Kudo leaves open which smoothing is best when labels contradict (Section
 NEEDS = ("cifar10h", "cifar10")
 GPU = False
 REPORTED: dict = {}  # no paper states these numbers
+STATED = ()  # there is no paper
 DIFFERENCES = {
     "data": "embedded digits under simulated annotators, so that it runs without a download",
     "network": "the practical part: a small network on the images, off in the theory's full run",
