@@ -10,21 +10,28 @@ from ibtutor.info.smoothing import mix_outputs
 from ibtutor.losses._inputs import check_labels
 from ibtutor.losses.confidence_penalty import confidence_penalty
 from ibtutor.losses.conversion import convert_smoothing, smoothing_equivalent
+from ibtutor.losses.decoder_cross_entropy import decoder_cross_entropy
+from ibtutor.losses.decoder_uncertainty import decoder_uncertainty, optimal_decoder
 from ibtutor.losses.discrete_vib import discrete_vib
 from ibtutor.losses.floor import loss_floor
 from ibtutor.losses.label_correction import label_correction
 from ibtutor.losses.label_smoothing import label_smoothing
+from ibtutor.losses.prediction_cross_entropy import prediction_cross_entropy
 from ibtutor.losses.soft_cross_entropy import soft_cross_entropy
 
 __all__ = [
     "check_labels",
     "confidence_penalty",
     "convert_smoothing",
+    "decoder_cross_entropy",
+    "decoder_uncertainty",
     "discrete_vib",
     "label_correction",
     "label_smoothing",
     "loss_floor",
     "mix_outputs",
+    "optimal_decoder",
+    "prediction_cross_entropy",
     "smoothing_equivalent",
     "soft_cross_entropy",
 ]

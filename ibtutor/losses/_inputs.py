@@ -30,20 +30,20 @@ def readable(tensor: Tensor) -> bool:
     return True
 
 
-def check_logits(logits: Tensor) -> Tensor:
+def check_logits(logits: Tensor, name: str = "logits", entries: str = "classes") -> Tensor:
     """A floating tensor `(N, K, d1, ...)`, or `(K,)` without a batch, with K >= 2."""
     if not isinstance(logits, Tensor):
-        raise TypeError(f"logits must be a torch tensor, got {type(logits).__name__}")
+        raise TypeError(f"{name} must be a torch tensor, got {type(logits).__name__}")
     if not logits.is_floating_point():
-        raise TypeError(f"logits must be floating, got {logits.dtype}")
+        raise TypeError(f"{name} must be floating, got {logits.dtype}")
     if logits.ndim == 0 or logits.numel() == 0:
         raise ValueError(
-            "logits must have shape (batch, classes, ...) without an empty dimension, "
+            f"{name} must have shape (batch, {entries}, ...) without an empty dimension, "
             f"got {tuple(logits.shape)}"
         )
     k = logits.shape[class_dim(logits)]
     if k < 2:
-        raise ValueError(f"logits must have at least 2 classes, got {k}")
+        raise ValueError(f"{name} must have at least 2 {entries}, got {k}")
     return logits
 
 
@@ -52,16 +52,16 @@ def class_dim(logits: Tensor) -> int:
     return 1 if logits.ndim > 1 else 0
 
 
-def class_labels(labels: ArrayLike, logits: Tensor) -> Tensor:
+def class_labels(labels: ArrayLike, logits: Tensor, name: str = "logits") -> Tensor:
     """`labels` in int64, of the shape of the logits without the classes: `(N, d1, ...)`."""
     labels = _integers(labels)
     dim = class_dim(logits)
     wanted = logits.shape[:dim] + logits.shape[dim + 1 :]
     if labels.shape != wanted:
         last = logits.ndim > 2 and labels.shape == logits.shape[:-1]
-        hint = "; if the classes come last, pass logits.movedim(-1, 1)" if last else ""
+        hint = f"; if the classes come last, pass {name}.movedim(-1, 1)" if last else ""
         raise ValueError(
-            f"labels must have shape {tuple(wanted)} to match logits of shape "
+            f"labels must have shape {tuple(wanted)} to match {name} of shape "
             f"{tuple(logits.shape)}, got {tuple(labels.shape)}{hint}"
         )
     return labels
