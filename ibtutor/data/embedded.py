@@ -13,7 +13,7 @@ _SPLIT_SEED = 20201  # fixed for good: changing it would change every smoke numb
 def digits(split: str = "train") -> Split:
     """The 1,797 digits of scikit-learn, split once: 1,297 for training and 500 for testing.
 
-    `split` is "train" or "test". Images are `(N, 1, 8, 8)`; the original grey values 0..16 are
+    `split` is "train" or "test". Images are `(N, 1, 8, 8)`; the original gray values 0..16 are
     stretched to 0..255, which loses nothing. Raises ValueError for another split.
     Source: UCI optical recognition of handwritten digits (Alpaydin and Kaynak 1998).
 

@@ -113,7 +113,7 @@ def peak_memory(call):
         before = status().split("VmRSS:")[1].split()[0]
         call()
         return 1024 * (int(status().split("VmHWM:")[1].split()[0]) - int(before))
-    except (OSError, AttributeError, IndexError):
+    except (OSError, AttributeError, IndexError, TypeError):
         return None
 
 
