@@ -16,6 +16,7 @@ from ibtutor.losses.discrete_vib import discrete_vib
 from ibtutor.losses.floor import loss_floor
 from ibtutor.losses.label_correction import label_correction
 from ibtutor.losses.label_smoothing import label_smoothing
+from ibtutor.losses.mutual_information_learning import mutual_information_learning
 from ibtutor.losses.prediction_cross_entropy import prediction_cross_entropy
 from ibtutor.losses.soft_cross_entropy import soft_cross_entropy
 
@@ -30,6 +31,7 @@ __all__ = [
     "label_smoothing",
     "loss_floor",
     "mix_outputs",
+    "mutual_information_learning",
     "optimal_decoder",
     "prediction_cross_entropy",
     "smoothing_equivalent",
