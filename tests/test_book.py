@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ibtutor import experiments
-from tools import address, execute, pages, prose, website
+from tools import address, execute, notebooks, pages, prose, website
 from tools.sphinx_ext import book_toc
 
 # The book's own pages may use directives; a chapter is read in Colab and Jupyter too.
@@ -21,6 +21,7 @@ CHAPTERS = {
     name: path for name, path in PAGES.items() if name not in OWN and not name.startswith("course/")
 }
 LINES_IN_A_CELL = 15
+LINES_OF_SETUP = 10
 LINES_IN_A_CHAPTER = 450
 COLUMNS = 80  # what fits into the box of a cell beside the contents at 1280 pixels
 FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
@@ -38,6 +39,14 @@ def toc_files():
     chapters = [chapter for part in toc.get("parts", []) for chapter in part["chapters"]]
     nested = [section for chapter in chapters for section in chapter.get("sections", [])]
     return [toc["root"], *(entry["file"] for entry in chapters + nested)]
+
+
+@pytest.mark.parametrize("experiment", experiments.ids())
+def test_a_chapter_shows_the_verdicts_of_its_records(experiment):
+    """With them stands whether a record is stale."""
+    chapter = experiments.load(experiment).CHAPTER
+    source = PAGES[chapter].read_text("utf8")
+    assert "verdict_table(" in source, f"{chapter} shows no verdicts of {experiment}"
 
 
 # --- sources -------------------------------------------------------------------------------------
@@ -102,12 +111,12 @@ def test_images_in_prose_say_what_is_seen(name):
     assert not prose.images_without_alt(notebook(name))
 
 
-@each_chapter
+@each_page
 def test_first_cell_sets_up_and_last_cell_stamps(name):
     cells = pages.code_cells(notebook(name))
-    assert f'record.start("{name}")' in cells[0].source
-    assert "google.colab" in cells[0].source
-    assert "hide-cell" in cells[0].metadata.get("tags", [])
+    assert {"hide-cell", "remove-cell"} & {*cells[0].metadata.get("tags", [])}
+    assert cells[0].source == notebooks.setup(name), "copy the first cell of another page"
+    assert len(cells[0].source.splitlines()) <= LINES_OF_SETUP
     assert cells[-1].source.strip() == "record.stamp()"
 
 
@@ -125,8 +134,9 @@ def _lines(source):
 
 @each_page
 def test_no_line_of_code_runs_out_of_its_box(name):
-    lines = "\n".join(cell.source for cell in pages.code_cells(notebook(name))).splitlines()
-    assert not [line for line in lines if len(line) > COLUMNS and "%pip install" not in line]
+    cells = pages.code_cells(notebook(name))[1:]  # not the set-up, which holds addresses
+    lines = "\n".join(cell.source for cell in cells).splitlines()
+    assert not [line for line in lines if len(line) > COLUMNS]
 
 
 @each_chapter
@@ -153,6 +163,25 @@ def test_links_to_chapters_resolve(name):
     known = {re.sub(r"\.md$", ".html", file) for file in toc_files()} | {"", "index.html"}
     known |= {f"book/{slug}.html" for slug in PLANNED}
     assert not [target for target in targets if target.partition("#")[0] not in known]
+
+
+@each_page
+def test_notebook_folds_what_the_page_hides_and_names_it(name):
+    cells = pages.code_cells(nbformat.read(PAGES[name].with_suffix(".ipynb"), as_version=4))
+    for cell in cells:
+        hidden = bool(notebooks.HIDDEN & {*cell.metadata.get("tags", [])})
+        assert (cell.metadata.get("cellView") == "form") == hidden
+        assert cell.metadata.get("jupyter", {}).get("source_hidden", False) == hidden
+        assert bool(notebooks.TITLE.match(cell.source)) == hidden
+
+
+@each_page
+def test_notebook_reads_well_raw_and_leads_back(name):
+    found = nbformat.read(PAGES[name].with_suffix(".ipynb"), as_version=4)
+    assert not [p for p in prose.pieces(found) if prose.is_directive_or_role(p.token)]
+    links = prose.links(found)
+    assert f"{address.wanted().documentation}/book/{name}.html" in links
+    assert f"{address.wanted().colab}/book/{name}.ipynb" in links
 
 
 @each_page
@@ -220,6 +249,20 @@ def test_no_script_or_style_comes_from_elsewhere(file):
     assert not re.findall(r'<script[^>]+src="(?:https?:)?//[^"]+"', text)
     assert not re.findall(r'<link[^>]+rel="stylesheet"[^>]+href="(?:https?:)?//[^"]+"', text)
     assert not re.search(r"unpkg\.com|jsdelivr|cdnjs|mathjax@", text)
+
+
+@each_page
+def test_rocket_opens_the_version_that_the_first_cell_installs(name):
+    rocket = re.findall(r'https://colab\.research\.google\.com/[^"]+', built(f"book/{name}.md"))
+    assert rocket
+    assert {*rocket} == {f"{address.wanted().colab}/book/{name}.ipynb"}
+
+
+@each_page
+def test_downloaded_notebook_is_that_of_the_repository(name):
+    built(f"book/{name}.md")
+    offered = website.HTML / "_sources" / "book" / f"{name}.ipynb"
+    assert offered.read_bytes() == PAGES[name].with_suffix(".ipynb").read_bytes()
 
 
 @each_page

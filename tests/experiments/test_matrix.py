@@ -51,3 +51,11 @@ def test_a_finding_has_a_number_and_ids_are_told_apart(experiment):
 def test_a_claim_needs_a_source():
     with pytest.raises(ValueError, match="nameless: a claim needs a source"):
         Claim("nameless", "Something holds.", " ", lambda result: "not run")
+
+
+@pytest.mark.parametrize("experiment", experiments.ids())
+def test_a_claim_is_the_papers_by_name_or_ours(experiment):
+    paper = " ".join(experiments.load(experiment).SOURCE.split()[:2])  # "Kudo 2025,"
+    for claim in experiments.load(experiment).CLAIMS:
+        theirs = claim.source.startswith(paper.rstrip(","))
+        assert theirs or is_ours({"source": claim.source}), f"{claim.id}: whose is it?"

@@ -114,14 +114,15 @@ def size(config: Config) -> str:
 def finding(result: Result) -> str:
     """What came of it, in one sentence with a number."""
     plain = _rows(result, 0.0)
-    gaps = [paired(_rows(result, alpha), plain, "probe_linear") for alpha in _alphas(result)]
-    gaps = [gap for gap in gaps if gap is not None]
+    gaps = {a: paired(_rows(result, a), plain, "probe_linear") for a in _alphas(result)}
+    gaps = {alpha: gap for alpha, gap in gaps.items() if gap is not None}
     if not gaps:
         return "Fewer than 2 seeds: nothing can be told."
-    deepest = min(gaps, key=lambda gap: gap["difference"])
+    alpha = max(gaps, key=lambda a: abs(gaps[a]["difference"]))
+    change, low, high = (100 * gaps[alpha][key] for key in ("difference", "low", "high"))
     return (
-        f"A linear probe reads the digit {-100 * deepest['difference']:.1f} points worse at most "
-        f"(95 % interval {100 * -deepest['high']:.1f} to {100 * -deepest['low']:.1f})."
+        f"A linear probe for the digit changes most at alpha = {alpha:g}: by {change:+.1f} points "
+        f"(95 % interval {low:+.1f} to {high:+.1f})."
     )
 
 
