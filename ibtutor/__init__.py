@@ -5,7 +5,7 @@ Importing `ibtutor` does no work: each namespace is imported when it is first us
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.1.0.dev0"
 
 _NAMESPACES = (
     "checks",

@@ -4,16 +4,19 @@ import datetime
 import html
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 PROFILES = ("smoke", "quick", "paper")
 _PACKAGE = Path(__file__).resolve().parent
+_ABSENT = "not installed"
 _VERSIONS = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 
@@ -37,7 +40,7 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "not installed"
+        return _ABSENT
 
 
 def versions() -> dict[str, str]:
@@ -92,8 +95,69 @@ def profile() -> str:
     return name
 
 
+class RequirementError(ImportError):
+    """A library that the package needs is missing or too old; the message says what to run."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]  # all that IPython shows: one line
+
+
+def unmet() -> dict[str, str]:
+    """Requirements of the package that do not hold here, each with the version that is here.
+
+    Pages install the package without its requirements, so that no torch is ever replaced.
+    """
+    try:
+        lines = metadata.requires("ibtutor") or []
+    except metadata.PackageNotFoundError:
+        return {}  # a checkout on the path
+    found = {}
+    for line in lines:
+        if "extra ==" not in line:
+            name, _, least = line.partition(">=")
+            have = _version(name)
+            if _numbers(have) < _numbers(least) and not (have == _ABSENT and _importable(name)):
+                found[line] = have
+    return found
+
+
+def _importable(package: str) -> bool:
+    """Whether a package without metadata is there all the same."""
+    return find_spec({"scikit-learn": "sklearn"}.get(package, package)) is not None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def require() -> None:
+    """Check the package's requirements.
+
+    Raises
+    ------
+    RequirementError
+        One does not hold. The message is one line: which, and what to run.
+    """
+    found = unmet()
+    if not found:
+        return
+    wanted = list(found)
+    torch = _version("torch")
+    alone = "torchvision" in " ".join(found) and not any(li.startswith("torch>") for li in found)
+    if alone and torch != _ABSENT:
+        wanted.append(f"torch=={torch.partition('+')[0]}")  # else torchvision brings its own
+    what = ", ".join(f"{line} (here: {have})" for line, have in found.items())
+    command = " ".join(f'"{line}"' for line in wanted)
+    raise RequirementError(
+        f"This page needs {what}. Run `%pip install {command}`, restart the kernel, run this cell "
+        "again."
+    )
+
+
 def start(slug: str) -> None:
-    """Start a page's clock: the first cell of every chapter."""
+    """Check what the page needs and start its clock: the first cell of every chapter."""
+    require()
     _clock.update(slug=slug, started=time.perf_counter())
 
 

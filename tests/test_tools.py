@@ -2,13 +2,14 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 
 import nbformat
 import pytest
 
-from tools import address, execute, flake, pages, prose
+from tools import address, execute, flake, notebooks, pages, prose
 
 HEADER = """---
 kernelspec:
@@ -111,6 +112,43 @@ def test_unchanged_cells_keep_their_ids(book):
     assert [a == b for a, b in zip(before, after, strict=True)] == [True, True, False, True]
 
 
+def test_a_notebook_that_does_not_fold_is_refused(book):
+    path = book.with_suffix(".ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    del notebook.cells[1].metadata["cellView"]
+    nbformat.write(notebook, path)
+    assert "does not fold" in pages.compare(book)
+    assert pages.write(book)
+    assert pages.compare(book) is None
+
+
+@pytest.mark.parametrize(
+    ("tags", "source", "title"),
+    [
+        (["hide-cell"], notebooks.setup("page"), "Set-up: run this cell first"),
+        (["solution", "hide-cell"], 'check("x", 1, 2)', "Solution of exercise 12"),
+        (["hide-input"], "plots.show(fig)", "Figure"),
+        (["remove-input"], "table.round(3)", "Table"),
+    ],
+)
+def test_a_folded_cell_says_what_it_is(tags, source, title):
+    text = nbformat.v4.new_markdown_cell("# Page\n\n## Exercises\n\n**12 (★).** Why?")
+    code = nbformat.v4.new_code_cell(source, metadata={"tags": tags})
+    plain = nbformat.v4.new_code_cell("x = 1")
+    page = nbformat.v4.new_notebook(cells=[text, code, plain])
+    notebooks.dress(page, "page")
+    assert code.source == f"# @title {title}\n{source}"
+    assert notebooks.undress(code.source) == source
+    assert plain.source == "x = 1"
+    assert "cellView" not in plain.metadata
+
+
+def test_cards_and_contents_of_the_front_page_become_prose():
+    text = "A\n\n::::{grid} 1 2\n:gutter: 3\n\n:::{grid-item-card} You teach\nBody.\n:::\n::::\n\nB"
+    assert notebooks.without_directives(text) == "A\n\n**You teach.** Body.\n\nB"
+    assert "list of all pages](http" in notebooks.without_directives(notebooks.CONTENTS)
+
+
 # --- what is executed again ----------------------------------------------------------------------
 
 
@@ -190,30 +228,63 @@ def test_all_addresses_agree():
     assert address.apply(check=True) == []
 
 
-def test_a_new_address_is_written_everywhere_and_twice_changes_nothing(tmp_path):
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout whose files name an old owner and an old version."""
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nversion = "0.2.0"\n[project.urls]\n'
-        'Repository = "https://example.org/you/tutor"\n'
+        'Repository = "https://github.com/you/ibtutor"\n'
         'Documentation = "https://you.example.org/tutor"\n'
     )
     (tmp_path / "_config.yml").write_text(
-        "repository: {url: https://github.com/old/ibtutor}\n"
+        "repository:\n  url: https://github.com/old/ibtutor\n  branch: main\n"
         "html: {baseurl: https://old.github.io/ibtutor}\n"
     )
-    page = tmp_path / "page.md"
-    page.write_text(
+    (tmp_path / "page.md").write_text(
         "https://old.github.io/ibtutor/book/a.html https://github.com/old/ibtutor/issues "
         "https://github.com/stale/ibtutor/archive/refs/tags/v0.1.0.zip "
+        "https://colab.research.google.com/github/old/ibtutor/blob/v0.1.0/book/a.ipynb "
         "https://github.com/other/project"
     )
+    (tmp_path / "CITATION.cff").write_text("cff-version: 1.2.0\nversion: 0.1.0\n")
+    (tmp_path / "__init__.py").write_text('__version__ = "0.1.0"\n')
     subprocess.run(["git", "-C", str(tmp_path), "init", "-q"], check=True)
-    assert address.apply(tmp_path) == ["page.md", "_config.yml"]
-    assert address.apply(tmp_path) == []
-    assert page.read_text() == (
-        "https://you.example.org/tutor/book/a.html https://example.org/you/tutor/issues "
-        "https://example.org/you/tutor/archive/refs/tags/v0.2.0.zip "
+    return tmp_path
+
+
+def test_a_new_address_is_written_everywhere_and_twice_changes_nothing(checkout):
+    written = ["CITATION.cff", "__init__.py", "page.md", "_config.yml"]
+    assert address.apply(checkout) == written
+    assert address.apply(checkout) == []
+    assert (checkout / "page.md").read_text() == (
+        "https://you.example.org/tutor/book/a.html https://github.com/you/ibtutor/issues "
+        "https://github.com/you/ibtutor/archive/refs/tags/v0.2.0.zip "
+        "https://colab.research.google.com/github/you/ibtutor/blob/v0.2.0/book/a.ipynb "
         "https://github.com/other/project"
     )
+
+
+def test_a_release_opens_and_installs_its_tag_and_work_after_it_main(checkout):
+    address.apply(checkout)
+    for version, ref, archive in [
+        ("0.2.0", "v0.2.0", "tags/v0.2.0"),
+        ("0.3.0.dev0", "main", "heads/main"),
+        ("0.3.0", "v0.3.0", "tags/v0.3.0"),
+    ]:
+        text = (checkout / "pyproject.toml").read_text()
+        (checkout / "pyproject.toml").write_text(
+            re.sub('version = ".*"', f'version = "{version}"', text)
+        )
+        address.apply(checkout)
+        page, config = (checkout / name for name in ("page.md", "_config.yml"))
+        assert f"/blob/{ref}/book/a.ipynb" in page.read_text()
+        assert f"/archive/refs/{archive}.zip" in page.read_text()
+        assert f"  branch: {ref}\n" in config.read_text()
+        assert (checkout / "CITATION.cff").read_text().endswith(f"\nversion: {version}\n")
+        assert (checkout / "__init__.py").read_text() == f'__version__ = "{version}"\n'
+        wanted = address.wanted(checkout)
+        assert wanted.archive in page.read_text()
+        assert wanted.colab in page.read_text()
 
 
 # --- margins -------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 After a change there, or of the version: `python -m tools.address`. With `--check` nothing is
 written and the exit code says whether all files agree.
+
+The version decides what the pages open and install: that of a release, `0.2.0`, its tag; that of
+the work between two releases, `0.3.0.dev0`, the branch main.
 """
 
 import argparse
@@ -19,8 +22,12 @@ TEXT = {".md", ".ipynb", ".py", ".yml", ".yaml", ".cff", ".toml", ".js", ".css",
 # What an address of this project looks like, whoever its owner is.
 REPOSITORY = re.compile(r"https://github\.com/[\w.-]+/ibtutor(?![\w-])")
 DOCUMENTATION = re.compile(r"https://[\w.-]+\.github\.io/ibtutor(?![\w-])")
-TAG = re.compile(r"(/archive/refs/tags/v)\d+\.\d+\.\d+(\.zip)")
-RAW_TAG = re.compile(r'(^version: "?)\d+\.\d+\.\d+("?$)', re.MULTILINE)
+VERSION = r"\d+\.\d+\.\d+(?:\.dev\d+)?"
+REF = rf"(?:main|v{VERSION})"
+ARCHIVE = re.compile(rf"(/archive/refs/)(?:heads/main|tags/v{VERSION})(?=\.zip)")
+COLAB = re.compile(rf"https://colab\.research\.google\.com/github/[\w.-]+/ibtutor/blob/{REF}(?=/)")
+BRANCH = re.compile(rf"(^  branch: ){REF}$", re.MULTILINE)
+STATED_VERSION = re.compile(rf'(^(?:__version__ = "|version: "?)){VERSION}(?="?$)', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,23 @@ class Address:
     repository: str
     documentation: str
     version: str
+
+    @property
+    def ref(self) -> str:
+        """What the pages are of: the tag of a release, or the branch main."""
+        return "main" if ".dev" in self.version else f"v{self.version}"
+
+    @property
+    def archive(self) -> str:
+        """What pip installs."""
+        kind = "heads" if self.ref == "main" else "tags"
+        return f"{self.repository}/archive/refs/{kind}/{self.ref}.zip"
+
+    @property
+    def colab(self) -> str:
+        """Where Colab opens the files of this version."""
+        path = self.repository.removeprefix("https://github.com/")
+        return f"https://colab.research.google.com/github/{path}/blob/{self.ref}"
 
 
 def wanted(root: Path = ROOT) -> Address:
@@ -63,9 +87,12 @@ def rewrite(text: str, name: str, old: Address, new: Address) -> str:
     text = text.replace(old.repository, new.repository)
     text = REPOSITORY.sub(new.repository, text)
     text = DOCUMENTATION.sub(new.documentation, text)
-    text = TAG.sub(rf"\g<1>{new.version}\g<2>", text)
-    if name == "CITATION.cff":
-        text = RAW_TAG.sub(rf"\g<1>{new.version}\g<2>", text)
+    archive = new.archive.partition("/archive/refs/")[2].removesuffix(".zip")
+    text = COLAB.sub(new.colab, ARCHIVE.sub(rf"\g<1>{archive}", text))
+    if name == "_config.yml":
+        text = BRANCH.sub(rf"\g<1>{new.ref}", text)
+    if name in ("CITATION.cff", "__init__.py"):
+        text = STATED_VERSION.sub(rf"\g<1>{new.version}", text)
     return text
 
 

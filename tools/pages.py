@@ -1,7 +1,8 @@
 """The pages of the book that have cells: where they are and how their two files compare.
 
 A page is `book/<slug>.md`, the only file edited by hand, and `book/<slug>.ipynb`, written from it
-by jupytext for Colab and nbmake. `compare` says how a pair differs; `write` writes the notebook.
+for Colab, Jupyter and nbmake: by jupytext, then by `notebooks.dress`. `compare` says how a pair
+differs; `write` writes the notebook.
 """
 
 import difflib
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+
+from tools import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -35,16 +38,21 @@ def read_markdown(path: Path) -> nbformat.NotebookNode:
     return jupytext.read(path, fmt="md:myst")
 
 
+def as_notebook(path: Path) -> nbformat.NotebookNode:
+    """Return what `book/<slug>.ipynb` is to be."""
+    return notebooks.dress(read_markdown(path), name(path))
+
+
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def compare(path: Path) -> str | None:
-    """Say how the notebook beside `path` differs from it, or None: types, sources and tags."""
+    """Say how the notebook beside `path` differs from it, or None: types, tags, folds, sources."""
     notebook_path = path.with_suffix(".ipynb")
     if not notebook_path.exists():
         return f"{name(path)}: {notebook_path.name} is missing"
-    text = read_markdown(path).cells
+    text = as_notebook(path).cells
     notebook = nbformat.read(notebook_path, as_version=4).cells
     for index, (want, have) in enumerate(zip(text, notebook, strict=False)):
         where = f"{name(path)}, cell {index}"
@@ -55,6 +63,8 @@ def compare(path: Path) -> str | None:
                 f"{where}: tags {want.metadata.get('tags', [])} in the .md, "
                 f"{have.metadata.get('tags', [])} in the .ipynb"
             )
+        if _fold(want) != _fold(have):
+            return f"{where}: the .ipynb does not fold what the page hides"
         if want.source.strip() != have.source.strip():
             lines = difflib.unified_diff(
                 have.source.splitlines(), want.source.splitlines(), ".ipynb", ".md", lineterm=""
@@ -65,6 +75,10 @@ def compare(path: Path) -> str | None:
     if len(text) != len(notebook):
         return f"{name(path)}: {len(text)} cells in the .md, {len(notebook)} in the .ipynb"
     return None
+
+
+def _fold(cell: nbformat.NotebookNode) -> tuple:
+    return cell.metadata.get("cellView"), cell.metadata.get("jupyter")
 
 
 def orphans() -> list[Path]:
@@ -88,7 +102,7 @@ def write(path: Path) -> bool:
     if compare(path) is None:
         return False
     target = path.with_suffix(".ipynb")
-    fresh = read_markdown(path)
+    fresh = as_notebook(path)
     if target.exists():
         _keep_ids(fresh, nbformat.read(target, as_version=4))
     for cell in code_cells(fresh):

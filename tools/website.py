@@ -10,7 +10,7 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from myst_nb.core.read import read_myst_markdown_notebook
 
-from tools import execute, pages
+from tools import execute, notebooks, pages
 
 BUILD = pages.ROOT / "_build"
 CACHE = BUILD / ".jupyter_cache"
@@ -26,7 +26,8 @@ def with_outputs(path: Path) -> nbformat.NotebookNode:
     page = read_myst_markdown_notebook(path.read_text("utf8"), path=path)
     executed = nbformat.read(execute.copy_of(path), as_version=4)
     here, there = pages.code_cells(page), pages.code_cells(executed)
-    if [c.source.strip() for c in here] != [c.source.strip() for c in there]:
+    code = [notebooks.undress(cell.source).strip() for cell in there]
+    if [cell.source.strip() for cell in here] != code:
         raise SiteError(f"{pages.name(path)}: the executed copy is of other code; run `make book`")
     for target, source in zip(here, there, strict=True):
         target.outputs = source.outputs
@@ -63,6 +64,15 @@ def build(paths: list[Path]) -> None:
         raise SiteError(process.stdout)
     if "Executing notebook" in process.stdout:
         raise SiteError("A page was executed twice: its outputs were not found in the cache")
+    offer_notebooks(paths)
+
+
+def offer_notebooks(paths: list[Path]) -> None:
+    """Let the download button give the notebooks of the repository: folded, with a way back."""
+    for path in paths:
+        target = HTML / "_sources" / path.relative_to(pages.ROOT).with_suffix(".ipynb")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path.with_suffix(".ipynb"), target)
 
 
 def serve(port: int = 8000) -> None:
