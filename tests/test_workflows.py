@@ -257,6 +257,7 @@ def test_plain_sphinx_gets_no_extension_of_jupyter_book():
     assert found["html_static_path"] == [str(ROOT / "book" / "_static")]
     assert found["nb_execution_cache_path"] == str(ROOT / "_build" / ".jupyter_cache")
     assert found["html_logo"] == ""
+    assert found["bibtex_bibfiles"] == []
 
 
 # --- the README ----------------------------------------------------------------------------------

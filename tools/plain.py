@@ -16,6 +16,7 @@ from tools import pages, website
 
 PLAIN = website.BUILD / "plain"
 DROPPED = ("jupyter_book", "sphinx_comments", "sphinx_jupyterbook_latex", "sphinx_thebe")
+PATHS = ("bibtex_bibfiles", "html_extra_path", "html_static_path", "templates_path")
 PACKAGES = [
     "sphinx",
     "myst-nb",
@@ -38,14 +39,13 @@ def configuration(generated: str) -> str:
     return f"""{generated}
 from pathlib import Path as _Path
 
-_root = _Path({str(pages.ROOT)!r})
+_root, _here = _Path({str(pages.ROOT)!r}), globals()
 extensions = [name for name in extensions if name not in {DROPPED!r}]
-html_static_path = [str(_root / path) for path in html_static_path]
-templates_path = [str(_root / path) for path in globals().get("templates_path", [])]
 nb_execution_cache_path = str(_root / nb_execution_cache_path)
+for _name in {PATHS!r}:
+    _here[_name] = [str(_root / path) for path in _here.get(_name, [])]
 for _name in ("html_logo", "html_favicon"):
-    if globals().get(_name):
-        globals()[_name] = str(_root / globals()[_name])
+    _here[_name] = str(_root / _here[_name]) if _here.get(_name) else ""
 """
 
 
