@@ -2,6 +2,13 @@
 
 from importlib import import_module
 
+from ibtutor.info.binary_gaussian import (
+    BinaryGaussianBounds,
+    binary_gaussian_bounds,
+    binary_gaussian_error,
+    binary_gaussian_information,
+    gaussian_separation,
+)
 from ibtutor.info.bottleneck import BottleneckSolution, critical_beta, solve_bottleneck
 from ibtutor.info.calibration import expected_calibration_error
 from ibtutor.info.diagram import (
@@ -11,6 +18,12 @@ from ibtutor.info.diagram import (
     information_diagram,
 )
 from ibtutor.info.entropy import cross_entropy, entropy, kl_divergence, mutual_information
+from ibtutor.info.error_bounds import audenaert_bound, error_lower_bound
+from ibtutor.info.error_estimates import (
+    ErrorBoundEstimate,
+    error_bound_from_counts,
+    error_bound_from_predictions,
+)
 from ibtutor.info.objectives import bottleneck_objective
 from ibtutor.info.plane import InformationPlane, information_plane
 from ibtutor.info.smoothing import (
@@ -21,13 +34,19 @@ from ibtutor.info.smoothing import (
 )
 
 __all__ = [
+    "BinaryGaussianBounds",
     "BottleneckSolution",
     "CurveSolution",
+    "ErrorBoundEstimate",
     "InformationAtoms",
     "InformationDiagram",
     "InformationPlane",
     "agreement_smoothing",
+    "audenaert_bound",
     "best_channel",
+    "binary_gaussian_bounds",
+    "binary_gaussian_error",
+    "binary_gaussian_information",
     "bottleneck_at_rate",
     "bottleneck_bound",
     "bottleneck_objective",
@@ -36,7 +55,11 @@ __all__ = [
     "critical_beta",
     "cross_entropy",
     "entropy",
+    "error_bound_from_counts",
+    "error_bound_from_predictions",
+    "error_lower_bound",
     "expected_calibration_error",
+    "gaussian_separation",
     "geometric_smoothing",
     "information_atoms",
     "information_diagram",

@@ -37,6 +37,10 @@ CALLS = {
     "pool_labels, arithmetic": lambda: info.pool_labels(P, P[:CLASSES]),
     "agreement_smoothing": lambda: info.agreement_smoothing(FEW, 0.2),
     "solve_bottleneck": lambda: info.solve_bottleneck(FEW, [0.3]).objective,
+    "audenaert_bound": lambda: info.audenaert_bound(ROW, ROW.flip(0)),
+    "error_lower_bound": lambda: info.error_lower_bound(P[:40, 0] / 9, P[:40, 0] + 1, 40),
+    "error_bound_from_counts": lambda: info.error_bound_from_counts((P * 1000).round()).bound,
+    "binary_gaussian_information": lambda: info.binary_gaussian_information(P[:40]),
     "bottleneck_bound": lambda: info.bottleneck_bound(FEW, 0.2),
 }
 
