@@ -17,6 +17,7 @@ from ibtutor.losses import (
     optimal_decoder,
     prediction_cross_entropy,
 )
+from tests.sequential import SequentialFloat32
 
 BOTH = (decoder_cross_entropy, prediction_cross_entropy)
 SIZES = st.tuples(st.integers(1, 9), st.integers(2, 6), st.integers(2, 5))  # N, C, K
@@ -287,6 +288,16 @@ def test_half_precision_and_autocast():
         for loss in BOTH:
             got = loss(decoder.float(), labels, encoder_logits=encoder.float())
             close(got, loss(decoder, labels, encoder_logits=encoder), 1e-5)
+
+
+def test_the_uncertainty_does_not_hang_on_the_order_of_float32_sums():
+    """A dataset in float32: what a decoder's cross-entropy is compared with to 1e-6."""
+    labels = torch.arange(20_000) % 7
+    encoder = info.mix_outputs(torch.eye(7), 0.3)[labels].log()
+    want = decoder_uncertainty(encoder.double(), labels, num_classes=7)
+    with SequentialFloat32():
+        shares = decoder_uncertainty(encoder, labels, num_classes=7, reduction="none")
+    close(shares.double().mean(), want, 1e-6)
 
 
 def test_under_vmap_and_compile_free_transforms():
