@@ -63,7 +63,7 @@ def matrix(paper: str) -> Html:
 def _row(experiment: str) -> tuple[str, ...]:
     module, claims = load(experiment), _claims(experiment, ours=experiment.startswith("ours"))
     link = f'<a href="{module.CHAPTER}.html">{html.escape(module.FIGURE)}</a>'
-    chips = " ".join(_chip(claim) for claim in claims)
+    chips = "".join(f"<div>{_chip(claim)}</div>" for claim in claims)
     asked = [
         word.partition(" (")[0] for claim in claims if (word := control_word(claim)) != "not asked"
     ]
