@@ -244,6 +244,13 @@ def test_every_picture_has_alternative_text_and_every_figure_a_caption(file):
 
 
 @pytest.mark.parametrize("file", toc_files())
+def test_no_formula_stands_raw(file):
+    """A sentence that a cell computes may hold formulas, too."""
+    text = re.sub(r"<(pre|code|script|style)\b.*?</\1>|<[^>]+>", " ", built(file), flags=re.DOTALL)
+    assert not re.findall(r"\$[^$\n]{1,80}\$", text)
+
+
+@pytest.mark.parametrize("file", toc_files())
 def test_no_script_or_style_comes_from_elsewhere(file):
     text = built(file)
     assert not re.findall(r'<script[^>]+src="(?:https?:)?//[^"]+"', text)
