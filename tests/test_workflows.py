@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from typer.main import get_command
 
 from ibtutor import cli, experiments
-from tools import plain, unpin
+from tools import plain, readme, unpin
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -288,29 +288,23 @@ def test_badges_are_of_workflows_that_exist():
     assert set(named) == {path.name for path in WORKFLOWS}
 
 
-def row(paper):
-    """The README's row of a paper: `Kirsch, Lyle and Gal 2020` is found by its first name."""
-    found = [line for line in README.splitlines() if line.startswith("|") and paper in line]
-    assert len(found) == 1, f"one row of the README's table says {paper}"
-    return found[0]
+def ledger(*rows):
+    return [dict(zip(("experiment", "profile"), row, strict=True)) for row in rows]
 
 
-def figures_at(profile):
-    """Numbers of Kudo's figures that have a record of this profile."""
-    files = (ROOT / "ibtutor" / "records").glob(f"kudo_*.{profile}.json")
-    return {re.search(r"fig(\d+)", path.name)[1] for path in files}
+def test_the_readme_claims_what_the_ledger_shows():
+    assert readme.updated(README, experiments.ledger()) == README, "`make pairs` writes it"
 
 
-@pytest.mark.parametrize("paper", sorted(experiments.papers().keys() - {"ours"}))
-def test_the_readme_calls_a_paper_planned_until_it_has_a_record(paper):
-    name = experiments.papers()[paper].split()[0].strip(",")
-    begun = any((ROOT / "ibtutor" / "records").glob(f"{paper}_*.json"))
-    assert ("planned" in row(name)) is not begun, "the table in README.md claims what there is"
+def test_a_paper_is_planned_until_it_has_a_record_and_its_scale_is_said():
+    assert readme.shown(ledger(), "kudo") == "planned"
+    assert readme.shown(ledger(("kudo_fig6_occluded_cifar", "none")), "kudo") == "planned"
+    rows = [("kudo_fig4_cifar10h", "quick"), ("kudo_fig4_cifar10h", "paper")]
+    found = readme.shown(ledger(*rows, ("kudo_fig6_occluded_cifar", "quick")), "kudo")
+    assert found == "At the paper's scale: Figure 4. At small scale: Figure 6."
+    assert readme.shown(ledger(*rows), "yi") == "planned"
 
 
-def test_the_readme_claims_the_papers_scale_where_a_record_has_it():
-    large, small = row("Kudo").split("At small scale only")
-    assert set(re.findall(r"Figure (\d+)", large)) == figures_at("paper")
-    said = set(re.findall(r"\b(\d)\b", small))
-    # The module of Figure 7 holds Figure 8 too.
-    assert said - {"8"} == figures_at("quick") - figures_at("paper")
+def test_a_paper_that_the_readme_does_not_name_is_missed():
+    with pytest.raises(ValueError, match="0 rows of Kudo"):
+        readme.updated(README.replace("| S. Kudo", "| Kudo, S."), ledger())

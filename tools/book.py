@@ -5,7 +5,7 @@ import re
 import sys
 import time
 
-from tools import execute, pages, website
+from tools import execute, pages, readme, website
 
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -24,6 +24,7 @@ def run_pages() -> bool:
 
 def write_pairs() -> None:
     written = [pages.name(path) for path in pages.sources() if pages.write(path)]
+    written += ["README.md"] if readme.write() else []
     print(f"Written: {', '.join(written)}" if written else "Pages and notebooks agree.")
 
 
