@@ -1,22 +1,34 @@
 """A headless Chromium on the built site, for test_browser.py: one visit to a page sees all."""
 
+import base64
+import contextlib
 import functools
+import gzip
 import http.server
+import io
 import json
+import mimetypes
 import shutil
 import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+import numpy as np
+from matplotlib import pyplot as plt
 from selenium import webdriver
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
-LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-WIDE, NARROW = 1280, 400
+WIDE, PHONE = 1280, 390
+WIDTHS = [320, PHONE, WIDE, 2560]
+PAPER = 718  # A4 within Chromium's margins, in pixels
+SLOW_4G = {"latency": 150, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 0.75e6 / 8}
+FULL_SPEED = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+GZIP = b"\x1f\x8b"
 # Chromium's own background connections are switched off: what is left was asked for by the page.
 FLAGS = [
     "--headless",
@@ -42,6 +54,8 @@ class Visit:
     script_errors: list[str] = field(default_factory=list)
     violations: dict[str, list[str]] = field(default_factory=dict)
     overflow: dict[int, list[str]] = field(default_factory=dict)
+    pictures: dict[int, list[dict]] = field(default_factory=dict)
+    paper: dict = field(default_factory=dict)
 
 
 def find_chromium() -> tuple[str, str] | None:
@@ -56,20 +70,48 @@ def pages() -> list[str]:
     return sorted(found) + (["search.html"] if found else [])
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """Files as GitHub Pages serves them: text compressed, `404.html` for what is not there."""
+
     protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        name = unquote(urlsplit(self.path).path).lstrip("/")
+        kind, body = _file(name or "index.html")
+        self.send_response(200 if body is not None else 404)
+        if body is None:
+            kind, body = _file("404.html")
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if body[:2] == GZIP:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *args) -> None:
         pass
+
+
+@functools.cache
+def _file(name: str) -> tuple[str, bytes | None]:
+    path = HTML / name
+    if not path.is_file() or not path.resolve().is_relative_to(HTML.resolve()):
+        return "", None
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    text = kind.startswith("text/") or kind.endswith(("javascript", "json", "xml"))
+    return kind, gzip.compress(path.read_bytes()) if text else path.read_bytes()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
 
 
 class Site:
     """The built site on a free port of this machine, with a browser that looks at it."""
 
     def __init__(self):
-        handler = functools.partial(_Quiet, directory=str(HTML))
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), _Handler)
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
         self.address = f"http://127.0.0.1:{self.server.server_port}/"
@@ -113,17 +155,20 @@ class Site:
         )
 
     def open(self, page: str) -> None:
+        """Load a page anew and wait for its formulas."""
         self.resize(WIDE)
+        self.driver.get("about:blank")  # else another section of the same page is no new load
         self.driver.get(self.address + page)
         self.driver.execute_async_script(
             "const done = arguments[0];"
             "const math = window.MathJax?.startup?.promise ?? Promise.resolve();"
-            "math.then(() => document.fonts.ready).then(() => done());"
+            "math.then(() => document.fonts.ready).then(() => setTimeout(done));"
         )
-        # Colors that fade in are not the page's contrast.
+        # Colors that fade in are not the page's contrast, and no shot waits for a scroll to end.
         self.driver.execute_script(
             "const s = document.createElement('style');"
-            "s.textContent = '*{transition:none!important;animation:none!important}';"
+            "s.textContent = '*{transition:none!important;animation:none!important;"
+            "scroll-behavior:auto!important}';"
             "document.head.append(s);"
         )
 
@@ -132,28 +177,101 @@ class Site:
             self.driver.get_log(kind)  # what is left from the page before
         self.open(page)
         seen = Visit(math=self.driver.execute_script(COUNT_MATH))
-        self._open_folds()
-        for width in (WIDE, NARROW):
+        seen.paper = self._print()
+        self._fold(opened=True)
+        for width in WIDTHS:
             self.resize(width)
             time.sleep(0.1)
             seen.overflow[width] = self.driver.execute_script(FIND_OVERFLOW)
+            seen.pictures[width] = self.driver.execute_script(FIND_PICTURES)
         self.resize(WIDE)
-        self.driver.execute_script(AXE.read_text("utf8"))
-        for theme in ("light", "dark"):
-            self.set_theme(theme)
-            what = {"type": "tag", "values": LEVELS}
-            if theme == "dark":  # the same page in other colors
-                what = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
-            seen.violations[theme] = self.driver.execute_async_script(RUN_AXE, what)
+        self._run_axe(seen)
         self._read_logs(seen)
         return seen
 
-    def _open_folds(self) -> None:
+    def _run_axe(self, seen: Visit) -> None:
+        """All rules of axe, those of good practice too. Comes last: it empties the formulas."""
+        self.driver.execute_script(AXE.read_text("utf8"))
+        self.driver.execute_script(EMPTY_FORMULAS)
+        for folds in ("closed", "open"):
+            self._fold(opened=folds == "open")
+            for theme in ("light", "dark"):
+                self.set_theme(theme)
+                found = self.driver.execute_async_script(RUN_AXE)
+                seen.violations[f"{theme}, {folds}"] = found
+
+    @contextlib.contextmanager
+    def network(self, conditions: dict):
+        """Load from here on with an empty cache, at the speed of a network."""
+        self.driver.get("about:blank")
+        self.command("Network.enable")
+        self.command("Network.setCacheDisabled", cacheDisabled=True)
+        self.command("Network.emulateNetworkConditions", offline=False, **conditions)
+        try:
+            yield
+        finally:
+            self.command("Network.emulateNetworkConditions", offline=False, **FULL_SPEED)
+            self.command("Network.setCacheDisabled", cacheDisabled=False)
+
+    def first_paint(self, page: str) -> float:
+        """Seconds to the first text or picture on slow 4G: 150 ms, 1.6 Mbit/s, compressed text."""
+        with self.network(SLOW_4G):
+            self.driver.get(self.address + page)
+            return self.driver.execute_script(FIRST_PAINT) / 1000
+
+    @contextlib.contextmanager
+    def no_javascript(self):
+        self.command("Emulation.setScriptExecutionDisabled", value=True)
+        try:
+            yield
+        finally:
+            self.command("Emulation.setScriptExecutionDisabled", value=False)
+
+    @contextlib.contextmanager
+    def on_paper(self):
+        """The page as the printer gets it: style, width, and the event before printing."""
+        self.resize(PAPER)
+        self.command("Emulation.setEmulatedMedia", media="print")
+        self.driver.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+        try:
+            yield
+        finally:
+            self.driver.execute_script("window.dispatchEvent(new Event('afterprint'))")
+            self.command("Emulation.setEmulatedMedia", media="")
+
+    def _print(self) -> dict:
+        """What is on paper when the reader has opened one solution, and the folds afterwards."""
+        self.driver.execute_script(OPEN_A_SOLUTION)
+        before = self.driver.execute_script(FOLDS)
+        with self.on_paper():
+            seen = self.driver.execute_script(CUT_ON_PAPER)
+            seen["folds"] = self.driver.execute_script(FOLDS)
+        self.resize(WIDE)
+        return {**seen, "before": before, "after": self.driver.execute_script(FOLDS)}
+
+    def command(self, name: str, **parameters) -> dict:
+        return self.driver.execute_cdp_cmd(name, parameters)
+
+    def tab(self) -> None:
+        """Press the Tab key."""
+        key = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
+        self.command("Input.dispatchKeyEvent", type="keyDown", **key)
+        self.command("Input.dispatchKeyEvent", type="keyUp", **key)
+
+    def pixels(self, box: dict) -> np.ndarray:
+        """What the window shows in a box."""
+        png = self.command("Page.captureScreenshot", format="png")
+        window = plt.imread(io.BytesIO(base64.b64decode(png["data"])))[..., :3]
+        left, top = max(int(box["x"]), 0), max(int(box["y"]), 0)
+        return window[top : int(box["y"] + box["height"]), left : int(box["x"] + box["width"])]
+
+    def _fold(self, *, opened: bool) -> None:
         """What a reader can unfold is looked at too."""
         self.driver.execute_script(
-            "document.querySelectorAll('details').forEach(d => d.open = true);"
-            "document.querySelectorAll('.toggle-hidden').forEach("
-            "  e => e.classList.remove('toggle-hidden'));"
+            "document.querySelectorAll('details').forEach(d => d.open = arguments[0]);"
+            "document.querySelectorAll('.admonition.toggle').forEach("
+            "  e => e.classList.toggle('toggle-hidden', !arguments[0]));",
+            opened,
         )
 
     def _read_logs(self, seen: Visit) -> None:
@@ -166,10 +284,10 @@ class Site:
                     seen.foreign_requests.append(url)
             elif message["method"] == "Network.responseReceived":
                 response = parameters["response"]
-                if response["status"] >= 400 and not response["url"].endswith("favicon.ico"):
+                if response["status"] >= 400:
                     seen.failed_requests.append(f"{response['status']} {response['url']}")
         for entry in self.driver.get_log("browser"):
-            if entry["level"] == "SEVERE" and "favicon.ico" not in entry["message"]:
+            if entry["level"] == "SEVERE":
                 seen.script_errors.append(entry["message"])
 
 
@@ -182,6 +300,9 @@ return {
   rendered: visible.length,
   errors: document.querySelectorAll('mjx-merror, [data-mjx-error]').length,
   raw: document.querySelectorAll(".math:not(:has(mjx-container))").length,
+  all: document.querySelectorAll('mjx-container').length,
+  spoken: document.querySelectorAll('mjx-container > mjx-assistive-mml > math').length,
+  stops: document.querySelectorAll('mjx-container[tabindex]:not([tabindex="-1"])').length,
 };
 """
 
@@ -210,10 +331,47 @@ return [`page ${root.scrollWidth} > ${root.clientWidth}`].concat(
   wide.slice(0, 5).map(e => e.outerHTML.slice(0, 120)));
 """
 
+# Formulas are most of a chapter's elements and take most of axe's time: a letter in the formula's
+# own color stands for each. What is spoken of them is counted by COUNT_MATH.
+EMPTY_FORMULAS = "document.querySelectorAll('mjx-container').forEach(e => e.replaceChildren('x'));"
+
 RUN_AXE = """
 const done = arguments[arguments.length - 1];
-axe.run(document, {runOnly: arguments[0], resultTypes: ['violations']}).then(
+axe.run(document, {resultTypes: ['violations']}).then(
   result => done(result.violations.flatMap(v => v.nodes.map(n =>
     `${v.id}: ${n.target.join(' ')}: ${n.failureSummary.split('\\n').pop().trim()}`))),
   error => done([`axe failed: ${error}`]));
+"""
+
+FIND_PICTURES = """
+return [...document.querySelectorAll('.ibtutor-picture')].map(box => {
+  const picture = box.querySelector('img');
+  return {alt: picture.alt, shown: picture.getBoundingClientRect().width,
+    drawn: picture.naturalWidth, hidden: box.scrollWidth - box.clientWidth,
+    scrolls: getComputedStyle(box).overflowX === 'auto'};
+});
+"""
+
+FIRST_PAINT = "return performance.getEntriesByName('first-contentful-paint')[0].startTime;"
+
+FOLDS = """
+return [...document.querySelectorAll('article details')].map(
+  e => [e.querySelector('summary').textContent.trim(), e.open]);
+"""
+
+OPEN_A_SOLUTION = """
+const folds = [...document.querySelectorAll('article details')];
+const solution = folds.find(e => e.innerText.startsWith('Solution'));
+if (solution) solution.open = true;
+"""
+
+CUT_ON_PAPER = """
+const shown = selector => [...document.querySelectorAll(selector)].filter(e => e.checkVisibility());
+const splits = e => getComputedStyle(e).breakInside === 'auto' &&
+  (!e.tHead || getComputedStyle(e.tHead).display === 'table-header-group');
+return {
+  code: shown('article pre').filter(e => e.scrollWidth > e.clientWidth + 1)
+    .map(e => e.textContent.slice(0, 80)),
+  tables: shown('article table').filter(e => !splits(e)).map(e => e.outerHTML.slice(0, 80)),
+};
 """

@@ -8,11 +8,15 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const entry of document.querySelectorAll("[role^=doc-], .citation-list")) {
     entry.removeAttribute("role");
   }
+  // Everything on a page lies in some landmark: the logo too.
+  const logo = document.querySelector(".navbar-brand.logo")?.parentElement;
+  logo?.setAttribute("role", "navigation");
+  logo?.setAttribute("aria-label", "Home");
 });
 
-// A formula within a sentence cannot break. Where it is wider than its column, it gets a line of its
-// own that scrolls; else a narrow screen would cut it off at the page's edge.
 (() => {
+  // A formula within a sentence cannot break. Where it is wider than its column, it gets a line of
+  // its own that scrolls; else a narrow screen would cut it off at the page's edge.
   const fit = root => {
     for (const formula of root.querySelectorAll("span.math")) {
       formula.classList.remove("ibtutor-wide");
@@ -23,18 +27,51 @@ document.addEventListener("DOMContentLoaded", () => {
         formula.classList.add("ibtutor-wide");
       }
     }
+    // What scrolls can be reached by the Tab key, and scrolled by the arrows.
+    for (const box of root.querySelectorAll("pre, div.math, .ibtutor-wide, .ibtutor-picture, .text_html")) {
+      if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
   };
-  const main = () => document.querySelector("main") ?? document.body;
-  const whenReady = () =>
-    (window.MathJax?.startup?.promise ?? Promise.resolve()).then(() => {
-      fit(main());
-      let width = window.innerWidth;
-      window.addEventListener("resize", () => {
-        if (window.innerWidth !== width) fit(main());
-        width = window.innerWidth;
-      });
-      // What was folded had no width before.
-      document.addEventListener("toggle", event => event.target.open && fit(event.target), true);
+
+  // Formulas move what stands below them, after the browser went to the section of the address.
+  // Go there again, unless the reader has moved on or came back to where they were.
+  let moved = performance.getEntriesByType("navigation")[0]?.type !== "navigate";
+  for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+    window.addEventListener(kind, () => { moved = true; }, { once: true, passive: true });
+  }
+  const followHash = () => {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (target && !moved) target.scrollIntoView({ behavior: "instant" });
+  };
+
+  window.addEventListener("load", async () => {
+    const main = document.querySelector("main") ?? document.body;
+    const settle = () => { fit(main); followHash(); };
+    await window.MathJax?.startup?.promise;
+    settle();
+    await document.fonts.ready; // their letters have other sizes than those that stood in for them
+    settle();
+    let width = window.innerWidth;
+    window.addEventListener("resize", () => {
+      if (window.innerWidth !== width) fit(main);
+      width = window.innerWidth;
     });
-  window.addEventListener("load", whenReady);
+    // What was folded had no width before.
+    document.addEventListener("toggle", event => event.target.open && fit(event.target), true);
+  });
+})();
+
+// Paper: proofs are part of the page; solutions, hints and code stay as the reader left them.
+(() => {
+  const kept = /^(solution|answer|hint|a way in)/i;
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    const closed = [...document.querySelectorAll("article details:not([open], [class])")];
+    opened = closed.filter(fold => !kept.test(fold.querySelector("summary").textContent.trim()));
+    for (const fold of opened) fold.open = true;
+  });
+  window.addEventListener("afterprint", () => {
+    for (const fold of opened) fold.open = false;
+  });
 })();
