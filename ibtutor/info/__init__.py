@@ -24,8 +24,19 @@ from ibtutor.info.error_estimates import (
     error_bound_from_counts,
     error_bound_from_predictions,
 )
+from ibtutor.info.image_information import (
+    normalized_mutual_information,
+    normalized_mutual_information_floor,
+)
 from ibtutor.info.objectives import bottleneck_objective
 from ibtutor.info.plane import InformationPlane, information_plane
+from ibtutor.info.reliability import (
+    ReliabilityDiagram,
+    batched_calibration_error,
+    brier_score,
+    calibration_gap,
+    reliability_diagram,
+)
 from ibtutor.info.smoothing import (
     label_smoothing_encoder,
     label_smoothing_information,
@@ -41,8 +52,10 @@ __all__ = [
     "InformationAtoms",
     "InformationDiagram",
     "InformationPlane",
+    "ReliabilityDiagram",
     "agreement_smoothing",
     "audenaert_bound",
+    "batched_calibration_error",
     "best_channel",
     "binary_gaussian_bounds",
     "binary_gaussian_error",
@@ -50,6 +63,8 @@ __all__ = [
     "bottleneck_at_rate",
     "bottleneck_bound",
     "bottleneck_objective",
+    "brier_score",
+    "calibration_gap",
     "confidence_penalty_encoder",
     "contraction_coefficient",
     "critical_beta",
@@ -71,7 +86,10 @@ __all__ = [
     "label_smoothing_strength",
     "mix_outputs",
     "mutual_information",
+    "normalized_mutual_information",
+    "normalized_mutual_information_floor",
     "pool_labels",
+    "reliability_diagram",
     "solve_bottleneck",
 ]
 

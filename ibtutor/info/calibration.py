@@ -50,19 +50,31 @@ def expected_calibration_error(probs: ArrayLike, labels: ArrayLike, bins: int = 
     >>> expected_calibration_error([[0.5, 0.5], [0.5, 0.5]], [0, 1])  # one of two is right
     0.0
     """
+    bins = _validate.integer(bins, "bins", 1)
+    confidence, right = top_label(probs, labels)
+    # Per bin: n_b |accuracy_b - confidence_b| = |sum of (right - confidence)|.
+    index, gaps = bin_index(confidence, bins), right - confidence
+    gaps = torch.bincount(index, gaps, minlength=bins)
+    return (gaps.abs().sum() / len(confidence)).item()
+
+
+def top_label(probs: ArrayLike, labels: ArrayLike) -> tuple[torch.Tensor, torch.Tensor]:
+    """The largest probability of each row and whether its class is the label, float64 `(N,)`.
+
+    Checks the arguments as `expected_calibration_error` says.
+    """
     p = _validate.as_float_tensor(probs, "probs").detach()
     if p.ndim != 2:
         raise ValueError(f"probs must have shape (N, K), got {tuple(p.shape)}")
-    bins = _validate.integer(bins, "bins", 1)
-    n, k = p.shape
-    y = _validate.class_labels(labels, n, k).to(p.device)
+    y = _validate.class_labels(labels, *p.shape).to(p.device)
     confidence, at_label = _read_rows(p, y)
     right = _first_largest(p, y, at_label == confidence, confidence)
-    confidence = confidence.to(torch.float64)
-    index = (confidence * bins).long().clamp_(max=bins - 1)
-    # Per bin: n_b |accuracy_b - confidence_b| = |sum of (right - confidence)|.
-    gaps = torch.bincount(index, right.to(torch.float64) - confidence, minlength=bins)
-    return (gaps.abs().sum() / n).item()
+    return confidence.to(torch.float64), right.to(torch.float64)
+
+
+def bin_index(confidence: torch.Tensor, bins: int) -> torch.Tensor:
+    """The bin of each confidence: closed on the left, and the last one holds 1.0 too."""
+    return (confidence * bins).long().clamp_(max=bins - 1)
 
 
 def _first_largest(

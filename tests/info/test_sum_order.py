@@ -20,6 +20,7 @@ def equal_addends(rows=ROWS, classes=CLASSES):
 P, LABELS = equal_addends()
 JOINT = P / P.double().sum().float()
 ROW = torch.full((50_000,), 1 / 50_000)
+IMAGES = (torch.arange(640) % 13 / 13).view(4, 1, 16, 10)
 FEW = info.mix_outputs(torch.eye(4), 0.3)[torch.arange(8) % 4]
 CALLS = {
     "entropy": lambda: info.entropy(ROW),
@@ -29,6 +30,13 @@ CALLS = {
     "information_plane": lambda: info.information_plane(P, LABELS),
     "information_diagram": lambda: info.information_diagram(torch.full((ROWS,), 1 / ROWS), P, P),
     "expected_calibration_error": lambda: info.expected_calibration_error(P, LABELS),
+    "reliability_diagram": lambda: info.reliability_diagram(P, LABELS).gap,
+    "calibration_gap": lambda: info.calibration_gap(P, LABELS),
+    "brier_score": lambda: info.brier_score(P, LABELS),
+    "batched_calibration_error": lambda: info.batched_calibration_error(P, LABELS),
+    "normalized_mutual_information": lambda: info.normalized_mutual_information(
+        IMAGES, P[:16].view(4, 1, 16, 10)
+    ),
     "label_smoothing_information": lambda: info.label_smoothing_information(0.1, prior=ROW),
     "information_atoms": lambda: info.information_atoms(JOINT[:, None].expand(-1, 5, -1) / 5),
     "bottleneck_objective": lambda: info.bottleneck_objective(None, P, P, 0.3),
