@@ -14,6 +14,10 @@ from ibtutor.losses.decoder_cross_entropy import decoder_cross_entropy
 from ibtutor.losses.decoder_uncertainty import decoder_uncertainty, optimal_decoder
 from ibtutor.losses.discrete_vib import discrete_vib
 from ibtutor.losses.floor import loss_floor
+from ibtutor.losses.information_matching import (
+    information_matching_strength,
+    information_matching_targets,
+)
 from ibtutor.losses.label_correction import label_correction
 from ibtutor.losses.label_smoothing import label_smoothing
 from ibtutor.losses.mutual_information_learning import mutual_information_learning
@@ -27,6 +31,8 @@ __all__ = [
     "decoder_cross_entropy",
     "decoder_uncertainty",
     "discrete_vib",
+    "information_matching_strength",
+    "information_matching_targets",
     "label_correction",
     "label_smoothing",
     "loss_floor",

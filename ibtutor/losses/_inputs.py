@@ -54,7 +54,7 @@ def class_dim(logits: Tensor) -> int:
 
 def class_labels(labels: ArrayLike, logits: Tensor, name: str = "logits") -> Tensor:
     """`labels` in int64, of the shape of the logits without the classes: `(N, d1, ...)`."""
-    labels = _integers(labels)
+    labels = integers(labels)
     dim = class_dim(logits)
     wanted = logits.shape[:dim] + logits.shape[dim + 1 :]
     if labels.shape != wanted:
@@ -67,7 +67,7 @@ def class_labels(labels: ArrayLike, logits: Tensor, name: str = "logits") -> Ten
     return labels
 
 
-def _integers(labels: ArrayLike) -> Tensor:
+def integers(labels: ArrayLike) -> Tensor:
     if not isinstance(labels, Tensor):
         labels = torch.from_numpy(np.array(labels))
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
@@ -99,7 +99,7 @@ def check_labels(labels: ArrayLike, num_classes: int, *, ignore_index: int = -10
     ValueError: labels must lie in 0 .. 2, got 3
     """
     k = _validate.class_count(num_classes)
-    labels, ignore_index = _integers(labels), ignored_value(ignore_index, k)
+    labels, ignore_index = integers(labels), ignored_value(ignore_index, k)
     if labels.numel():
         label_range(labels, k, ignore_index)
 
