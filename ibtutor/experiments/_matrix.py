@@ -9,7 +9,7 @@ from ibtutor import record
 from ibtutor.experiments._ledger import ledger
 from ibtutor.experiments._registry import ids, load, papers
 from ibtutor.experiments._run import recorded
-from ibtutor.experiments._verdicts import chip, control_word, words
+from ibtutor.experiments._verdicts import Notes, chip, control_word
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def summary() -> Html:
 
 def matrix(paper: str) -> Html:
     """One row an experiment of a paper: what it says, what we saw, the scale, its own claims."""
-    heads = ("figure", "the paper says", "we saw", "claims", "null control")
+    says = "the question" if paper == "ours" else "the paper says"
+    heads = ("figure", says, "we saw", "claims", "null control")
     rows = [_row(experiment) for experiment in ids() if experiment.startswith(f"{paper}_")]
     return _table(heads, rows, "No experiment of this paper is in the package yet.")
 
@@ -94,7 +95,7 @@ def details(paper: str, *, ours: bool = False, fold: str | None = None) -> Html:
 
     `fold` is the line under which the table is folded.
     """
-    rows = []
+    rows, notes = [], Notes()
     for experiment in ids():
         if not experiment.startswith(f"{paper}_"):
             continue
@@ -106,17 +107,17 @@ def details(paper: str, *, ours: bool = False, fold: str | None = None) -> Html:
             rows.append(
                 (
                     html.escape(module.FIGURE),
-                    words(claim),
+                    notes.words(claim),
                     chip(claim["verdict"], experiment, claim["profile"]),
                     html.escape(scale),
                     control_word(claim),
                 )
             )
     heads = ("figure", "claim (source)", "verdict", "scale", "null control")
-    table = _table(heads, rows, "Nothing here yet.")
+    table = _table(heads, rows, "Nothing here yet.").text + notes.below()
     if fold is None:
-        return table
-    return Html(f"<details><summary>{html.escape(fold)}</summary>{table.text}</details>")
+        return Html(table)
+    return Html(f"<details><summary>{html.escape(fold)}</summary>{table}</details>")
 
 
 def _claims(experiment: str, *, ours: bool) -> list[dict[str, Any]]:

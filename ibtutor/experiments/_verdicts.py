@@ -63,11 +63,26 @@ def chip(verdict: str, experiment: str, profile: str) -> str:
     return f'<span class="ibtutor-chip ibtutor-{_KIND.get(verdict, "none")}">{word}</span>'
 
 
-def words(judged: Mapping[str, Any]) -> str:
-    """A claim with its source, and what of its rule is younger than a run, HTML."""
-    changed = f" <em>{html.escape(judged['changed'])}</em>" if judged.get("changed") else ""
-    text, source = html.escape(judged["text"]), html.escape(judged["source"])
-    return f"{text} <small>({source}){changed}</small>"
+class Notes:
+    """Numbered notes under a table: what of a rule is younger than a run, each text once."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def words(self, judged: Mapping[str, Any]) -> str:
+        """A claim with its source and the mark of its note, HTML."""
+        mark = ""
+        if text := judged.get("changed"):
+            if text not in self.texts:
+                self.texts.append(text)
+            mark = f" <em>Note {self.texts.index(text) + 1}.</em>"
+        text, source = html.escape(judged["text"]), html.escape(judged["source"])
+        return f"{text} <small>({source}){mark}</small>"
+
+    def below(self) -> str:
+        """The notes, HTML: to be asked for after the rows."""
+        lines = [f"<em>Note {i}.</em> {html.escape(t)}" for i, t in enumerate(self.texts, 1)]
+        return f"<p><small>{'<br>'.join(lines)}</small></p>" if lines else ""
 
 
 class VerdictTable:
@@ -80,16 +95,18 @@ class VerdictTable:
     def _repr_html_(self) -> str:
         heads = ("claim", "verdict", "null control")
         row = "".join(f"<th scope='col'>{head}</th>" for head in heads)
-        body = "".join(self._row(judged) for judged in self.found.verdicts.values())
+        notes = Notes()
+        body = "".join(self._row(judged, notes) for judged in self.found.verdicts.values())
         note = " A rerun on another day did not confirm every number: stale." if self.stale else ""
         return (
             f"<table class='ibtutor-verdicts'><caption>{html.escape(self.found.scale)}.{note}"
-            f"</caption><thead><tr>{row}</tr></thead><tbody>{body}</tbody></table>"
+            f"</caption><thead><tr>{row}</tr></thead><tbody>{body}</tbody></table>{notes.below()}"
         )
 
-    def _row(self, judged: Mapping[str, Any]) -> str:
+    def _row(self, judged: Mapping[str, Any], notes: Notes) -> str:
         label = chip(judged["verdict"], self.found.experiment, self.found.profile)
-        return f"<tr><td>{words(judged)}</td><td>{label}</td><td>{control_word(judged)}</td></tr>"
+        cells = (notes.words(judged), label, control_word(judged))
+        return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
     def __repr__(self) -> str:
         lines = [f"{self.found.scale}."]

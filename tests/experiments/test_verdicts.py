@@ -4,7 +4,7 @@ import pytest
 
 from ibtutor import experiments, record
 from ibtutor.experiments import Claim, Result, control_word, verdict_table, verdict_word
-from ibtutor.experiments._verdicts import words
+from ibtutor.experiments._verdicts import Notes
 
 
 def test_reproduced_needs_the_papers_scale():
@@ -49,7 +49,11 @@ def test_the_change_of_a_rule_stands_beside_the_claim():
     result = Result([], {})
     claim = Claim("x", "It holds.", "ours", lambda r: "cannot be told", changed="Younger & wiser.")
     assert claim.verdict(result)["changed"] == "Younger & wiser."
-    assert "Younger &amp; wiser." in words(claim.verdict(result))
+    notes = Notes()
+    for _ in range(2):
+        assert "<em>Note 1.</em>" in notes.words(claim.verdict(result))
+    assert notes.below().count("Younger &amp; wiser.") == 1
+    assert Notes().below() == ""
 
 
 def test_a_table_has_every_claim_with_its_word():
