@@ -83,6 +83,8 @@ def test_print_cuts_no_code_and_tables_keep_their_heads(site, page):
     paper = site.visit(page).paper
     assert not paper["code"]
     assert not paper["tables"]
+    assert max(paper["ink"]) < 100, "text of the dark theme cannot be read on paper"
+    assert paper["theme after"] == "dark"
 
 
 @each_page

@@ -240,13 +240,16 @@ class Site:
             self.command("Emulation.setEmulatedMedia", media="")
 
     def _print(self) -> dict:
-        """What is on paper when the reader has opened one solution, and the folds afterwards."""
+        """What is on paper when a reader in the dark has opened one solution; the folds after."""
         self.driver.execute_script(OPEN_A_SOLUTION)
+        self.set_theme("dark")
         before = self.driver.execute_script(FOLDS)
         with self.on_paper():
             seen = self.driver.execute_script(CUT_ON_PAPER)
             seen["folds"] = self.driver.execute_script(FOLDS)
         self.resize(WIDE)
+        theme = "return document.documentElement.dataset.theme"
+        seen["theme after"] = self.driver.execute_script(theme)
         return {**seen, "before": before, "after": self.driver.execute_script(FOLDS)}
 
     def command(self, name: str, **parameters) -> dict:
@@ -344,8 +347,8 @@ axe.run(document, {resultTypes: ['violations']}).then(
 """
 
 FIND_PICTURES = """
-return [...document.querySelectorAll('.ibtutor-picture')].map(box => {
-  const picture = box.querySelector('img');
+return [...document.querySelectorAll('figure.ibtutor-figure img')].map(picture => {
+  const box = picture.parentElement;
   return {alt: picture.alt, shown: picture.getBoundingClientRect().width,
     drawn: picture.naturalWidth, hidden: box.scrollWidth - box.clientWidth,
     scrolls: getComputedStyle(box).overflowX === 'auto'};
@@ -370,6 +373,7 @@ const shown = selector => [...document.querySelectorAll(selector)].filter(e => e
 const splits = e => getComputedStyle(e).breakInside === 'auto' &&
   (!e.tHead || getComputedStyle(e.tHead).display === 'table-header-group');
 return {
+  ink: getComputedStyle(document.querySelector('main p')).color.match(/\\d+/g).map(Number),
   code: shown('article pre').filter(e => e.scrollWidth > e.clientWidth + 1)
     .map(e => e.textContent.slice(0, 80)),
   tables: shown('article table').filter(e => !splits(e)).map(e => e.outerHTML.slice(0, 80)),

@@ -62,16 +62,21 @@ document.addEventListener("DOMContentLoaded", () => {
   });
 })();
 
-// Paper: proofs are part of the page; solutions, hints and code stay as the reader left them.
+// Paper is white. Proofs are part of the page; solutions, hints and code stay as the reader left
+// them.
 (() => {
   const kept = /^(solution|answer|hint|a way in)/i;
-  let opened = [];
+  const page = document.documentElement.dataset;
+  let opened = [], theme;
   window.addEventListener("beforeprint", () => {
     const closed = [...document.querySelectorAll("article details:not([open], [class])")];
     opened = closed.filter(fold => !kept.test(fold.querySelector("summary").textContent.trim()));
     for (const fold of opened) fold.open = true;
+    theme = page.theme;
+    page.theme = "light";
   });
   window.addEventListener("afterprint", () => {
     for (const fold of opened) fold.open = false;
+    page.theme = theme;
   });
 })();
