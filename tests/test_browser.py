@@ -107,8 +107,9 @@ def test_first_paint_on_slow_4g(site):
     pytest.fail(f"nothing is seen for {seconds:.1f} s")
 
 
-@pytest.mark.parametrize("network", [browser.FULL_SPEED, browser.SLOW_4G])
-@pytest.mark.parametrize("page", [CHAPTER, TASKS])
+@pytest.mark.parametrize(
+    ("page", "network"), [(CHAPTER, browser.SLOW_4G), (TASKS, browser.FULL_SPEED)]
+)
 def test_deep_link_lands_at_its_heading(site, page, network):
     """Formulas move what stands below them, and once more when their letters come."""
     with site.network(network):

@@ -11,7 +11,6 @@ import mimetypes
 import shutil
 import tempfile
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -181,7 +180,7 @@ class Site:
         self._fold(opened=True)
         for width in WIDTHS:
             self.resize(width)
-            time.sleep(0.1)
+            self.driver.execute_async_script(TWO_FRAMES)
             seen.overflow[width] = self.driver.execute_script(FIND_OVERFLOW)
             seen.pictures[width] = self.driver.execute_script(FIND_PICTURES)
         self.resize(WIDE)
@@ -308,6 +307,9 @@ return {
   stops: document.querySelectorAll('mjx-container[tabindex]:not([tabindex="-1"])').length,
 };
 """
+
+# The page fits its formulas when the window has another width.
+TWO_FRAMES = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]));"
 
 FIND_OVERFLOW = """
 const root = document.documentElement;
