@@ -13,6 +13,14 @@ from ibtutor.data.augment import (
     to_float,
 )
 from ibtutor.data.cifar10h import cifar10h_counts
+from ibtutor.data.degradations import (
+    DEGRADATIONS,
+    coarse_dropout,
+    degrade,
+    diffusion_noise,
+    gaussian_blur,
+    mosaic,
+)
 from ibtutor.data.embedded import digits
 from ibtutor.data.flowers import flowers102
 from ibtutor.data.images import cifar10, cifar100, mnist
@@ -20,6 +28,7 @@ from ibtutor.data.split import Split, fingerprint
 from ibtutor.data.store import DataError, Status, check, get, names, root
 
 __all__ = [
+    "DEGRADATIONS",
     "DataError",
     "Split",
     "Status",
@@ -28,11 +37,16 @@ __all__ = [
     "cifar10",
     "cifar10h_counts",
     "cifar100",
+    "coarse_dropout",
+    "degrade",
+    "diffusion_noise",
     "digits",
     "fingerprint",
     "flowers102",
+    "gaussian_blur",
     "get",
     "mnist",
+    "mosaic",
     "names",
     "random_crop_flip",
     "random_erasing",
