@@ -64,7 +64,8 @@ def normalized_mutual_information(
     >>> normalized_mutual_information(*pairs, bins=2).round(decimals=9).tolist()
     [1.0, 0.0, 0.0]
     """
-    a, b = _images(a, "a"), _images(b, "b").to(getattr(a, "device", None))
+    a, b = _images(a, "a"), _images(b, "b")
+    b = b.to(a.device)
     _validate.same_shape(a, b, ("a", "b"))
     bins = _bins(bins)
     check_variant(variant)

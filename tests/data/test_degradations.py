@@ -234,6 +234,13 @@ def test_types(dtype):
         assert torch.equal(data.degrade(x, 0.0, kind, seeded()), x)
 
 
+@pytest.mark.parametrize("kind", ["blur", "mosaic"])
+def test_no_device_is_waited_for(kind):
+    x = torch.empty(4, 3, 8, 8, device="meta")  # a meta tensor has no values to read
+    level = torch.empty(4, device="meta")
+    assert data.degrade(x, level, kind, seeded()).shape == x.shape
+
+
 X = torch.full((2, 1, 8, 8), 0.5)
 
 

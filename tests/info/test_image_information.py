@@ -126,6 +126,8 @@ def test_types_agree():
     assert torch.equal(nmi(a.float() / 255, b), expected)
     assert torch.equal(nmi(a.numpy(), b.numpy()), expected)
     assert torch.equal(nmi((a.float() / 255).numpy(), b.double() / 255), expected)
+    lists = (a / 255).tolist(), (b / 255).tolist()
+    assert torch.equal(nmi(*lists), expected)
     half = torch.tensor([0.0, 0.25, 0.5, 1.0]).view(1, 1, 2, 2)
     for dtype in (torch.float16, torch.bfloat16):
         assert nmi(half.to(dtype), half.to(dtype)).item() == pytest.approx(1, abs=1e-12)
@@ -181,6 +183,12 @@ def test_floor_uses_one_order_for_all_channels():
     gray = torch.rand(3, 1, 16, 16, generator=seeded()).expand(-1, 3, -1, -1)
     three = floor(gray, gray, generator=seeded(5))
     torch.testing.assert_close(three, floor(gray[:, :1], gray[:, :1], generator=seeded(5)))
+
+
+def test_no_device_is_waited_for():
+    x = torch.empty(4, 3, 8, 8, device="meta")  # a meta tensor has no values to read
+    assert nmi(x, x).shape == (4,)
+    assert nmi(x.byte(), x, variant="coded").shape == (4,)
 
 
 GOOD = torch.full((2, 1, 2, 2), 0.5)
