@@ -16,6 +16,7 @@ CLOSED = {
     # A fifth of the labels random: one class has 0.82, nine have 0.02 each.
     "cross_entropy_learns_entropy": [-0.82 * math.log(0.82) - 0.18 * math.log(0.02)],
     "errata": [1 - math.sqrt(3) / 2],
+    "error_bounds": [math.log(2), 2.5, 97.5],  # percentiles of a 95 % interval
     "information_plane": [
         math.log(10 / 4e-5) / (2 * math.log(2)),
         1 + math.log(10 / 1e-5),

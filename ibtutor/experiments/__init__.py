@@ -7,8 +7,8 @@ the ledger), `NEEDS` (names of real data sets), `GPU` (whether the paper's scale
 `CLAIMS`, `STATED` (the fields that the paper states), `DIFFERENCES` (field -> why it was changed,
 for changes that are not of size), `size(config) -> str` (the scale in words), `finding(result) ->
 str` (what came of it, in one sentence with a number) and `run(config, *, device, progress, resume)
--> Result`. Where it applies also `tolerances(row, rows)` and `AFTER_TRAINING`, for `verify`.
-Helpers of one paper lie beside its modules.
+-> Result`. Where it applies also `tolerances(row, rows)`, `AFTER_TRAINING` and `SAME_NUMBERS`, for
+`verify`. Helpers of one paper lie beside its modules.
 """
 
 from ibtutor.experiments._base import Claim, Reported, Result

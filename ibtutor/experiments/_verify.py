@@ -1,7 +1,8 @@
 """Run one seed of a record again and say which numbers a fresh seed could not have given."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
@@ -64,7 +65,8 @@ def verify(
     is at most 1 in 100). One that does not vary with the seed may move by 1e-6, absolute or
     relative, or by what the module's `tolerances(row, rows)` says of that row (infinite: it is not
     determined, and not compared). Only the last epoch is compared: on the way there, training is
-    too erratic to judge.
+    too erratic to judge. A module with `SAME_NUMBERS = True` draws and sums such that a seed gives
+    the same numbers everywhere: there each number is compared with its own.
 
     Returns one row a number that was compared; the outcome is kept beside the record, so that the
     ledger shows it.
@@ -91,17 +93,29 @@ def compare(
 
     A setting that the record does not hold has drifted, too: then `recorded` is NaN.
     """
+    if getattr(module, "SAME_NUMBERS", False):
+        seeds = {row.get("seed", 0) for row in rows}
+        recorded_rows = [row for row in recorded_rows if row.get("seed", 0) in seeds]
     names = _Names(recorded_rows)
     groups: dict[tuple, list[dict]] = {}
-    for row in recorded_rows:
-        groups.setdefault(names.key(row), []).append(row)
+    for key, row in _numbered(recorded_rows, names):
+        groups.setdefault(key, []).append(row)
     numbers = []
-    for row in _ends(rows):
-        peers = groups.get(names.key(row), [])
+    for key, row in _numbered(_ends(rows), names):
+        peers = groups.get(key, [])
         tolerances = getattr(module, "tolerances", lambda row, rows: {})(row, recorded_rows)
         numbers += _numbers(row, peers, names, tolerances)
     _fill(numbers, module)
     return [number.row() for number in numbers]
+
+
+def _numbered(rows: list[dict], names: "_Names") -> Iterator[tuple[tuple, dict]]:
+    """Rows with what names them; rows of one seed that are named alike are told apart by order."""
+    seen: Counter = Counter()
+    for row in rows:
+        key = names.key(row)
+        seen[key, row.get("seed", 0)] += 1
+        yield (*key, seen[key, row.get("seed", 0)]), row
 
 
 def _ends(rows: list[dict]) -> list[dict]:
