@@ -13,7 +13,7 @@ from tools import address, execute, notebooks, pages, prose, website
 from tools.sphinx_ext import book_toc
 
 # The book's own pages may use directives; a chapter is read in Colab and Jupyter too.
-OWN = {"index", "notation", "ledger", "errata", "glossary", "references"}
+OWN = {"index", "explorer", "notation", "ledger", "errata", "glossary", "references"}
 CONFIG = yaml.safe_load((pages.ROOT / "_config.yml").read_text("utf8"))
 PLANNED = book_toc.planned(pages.ROOT)
 PAGES = {pages.name(path): path for path in pages.sources()}
