@@ -293,6 +293,37 @@ def test_the_dot_is_dragged(explorer):
     assert explorer.execute_script("return ibExplorer.parse('').notes.length") == 0
 
 
+def test_a_finger_drags_the_dot_and_scrolls_beside_it(explorer, site):
+    svg = explorer.find_element("css selector", "[data-picture=simplex]")
+    site.resize(browser.PHONE)
+    explorer.execute_script("arguments[0].scrollIntoView({block: 'center'})", svg)
+
+    def swipe(selector, dx, dy):
+        found = explorer.execute_script(
+            "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
+            "return [box.x + box.width / 2, box.y + box.height / 2, scrollY]",
+            selector,
+        )
+        x, y, before = found
+        for step in range(9):
+            point = {"x": x + step * dx / 8, "y": y + step * dy / 8}
+            kind = "touchMove" if step else "touchStart"
+            site.command("Input.dispatchTouchEvent", type=kind, touchPoints=[point])
+        site.command("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        return explorer.execute_script("return scrollY") - before
+
+    site.command("Emulation.setTouchEmulationEnabled", enabled=True)
+    try:
+        assert swipe("[data-picture=simplex] .handle", 20, -80) == 0
+        moved = number(text(explorer, "[data-number=ls_pull1]"))
+        assert moved < 0.6
+        assert swipe("[data-picture=simplex] text", 0, -80) > 0
+        assert number(text(explorer, "[data-number=ls_pull1]")) == moved
+    finally:
+        site.command("Emulation.setTouchEmulationEnabled", enabled=False)
+        site.resize(browser.WIDE)
+
+
 def test_the_point_moves_along_the_curve(explorer):
     button = explorer.find_element("css selector", "[data-action=play]")
     explorer.execute_script("arguments[0].click()", button)

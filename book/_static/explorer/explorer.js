@@ -215,9 +215,12 @@
       change({ p: Number(inside.toFixed(3)), split: Number(split.toFixed(3)) }, "three");
     };
     let held = false;
+    // A finger on the dot drags it; beside the dot it scrolls the page.
+    const keep = event => event.target.classList.contains("handle") && event.preventDefault();
+    svg.addEventListener("touchstart", keep, { passive: false });
     svg.addEventListener("pointerdown", event => {
       held = event.pointerType === "mouse" || event.target.classList.contains("handle");
-      if (!held) return; // a finger beside the dot scrolls the page
+      if (!held) return;
       event.preventDefault();
       svg.setPointerCapture(event.pointerId);
     });
