@@ -41,7 +41,10 @@ document.addEventListener("DOMContentLoaded", () => {
     window.addEventListener(kind, () => { moved = true; }, { once: true, passive: true });
   }
   const followHash = () => {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    let target = null;
+    try {
+      target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    } catch { /* a percent sign without its digits names no section */ }
     if (target && !moved) target.scrollIntoView({ behavior: "instant" });
   };
 
