@@ -10,8 +10,8 @@ from torch import nn
 
 from ibtutor import data, models, train
 from ibtutor.experiments._base import Claim, Reported, Result
-from ibtutor.experiments.kirsch import _categorical
-from ibtutor.experiments.kirsch._categorical import OBJECTIVES, finding, tolerances
+from ibtutor.experiments.kirsch import _categorical, _categorical_claims
+from ibtutor.experiments.kirsch._categorical_claims import OBJECTIVES, finding, tolerances
 
 __all__ = ["OBJECTIVES", "finding", "tolerances"]
 
@@ -167,20 +167,20 @@ def run(
 
 
 CLAIMS = (
-    *_categorical.shared_claims("Kirsch, Lyle and Gal 2020, Section 7.1 and Figure 3"),
+    *_categorical_claims.shared_claims("Kirsch, Lyle and Gal 2020, Section 7.1 and Figure 3"),
     Claim(
         "prediction_trains_lowest",
         "The prediction cross-entropy ends lower when it is trained than when either other "
         "quantity is: both 95 % intervals below zero (partly: one).",
         "Kirsch, Lyle and Gal 2020, Section 7.1 and Figure 3, CIFAR-10",
-        _categorical.best_of("prediction_cross_entropy", "prediction_cross_entropy"),
+        _categorical_claims.best_of("prediction_cross_entropy", "prediction_cross_entropy"),
     ),
     Claim(
         "uncertainty_trains_poorly",
         "Trained on itself, the decoder uncertainty ends higher than when either cross-entropy is "
         "trained: both 95 % intervals above zero (partly: one).",
         "Kirsch, Lyle and Gal 2020, Section 7.1 and Figure 3, CIFAR-10",
-        _categorical.best_of("decoder_uncertainty", "decoder_uncertainty", "above"),
+        _categorical_claims.best_of("decoder_uncertainty", "decoder_uncertainty", "above"),
     ),
-    *_categorical.our_claims(),
+    *_categorical_claims.our_claims(),
 )

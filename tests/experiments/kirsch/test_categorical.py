@@ -9,9 +9,10 @@ import torch
 from ibtutor import experiments, models
 from ibtutor.experiments import Result
 from ibtutor.experiments.kirsch import _categorical as categorical
+from ibtutor.experiments.kirsch import _categorical_claims as judged_by
 from ibtutor.experiments.kirsch import fig3_cifar10 as cifar10
 from ibtutor.experiments.kirsch import fig3_permuted_mnist as mnist
-from ibtutor.experiments.kirsch._categorical import OBJECTIVES
+from ibtutor.experiments.kirsch._categorical_claims import OBJECTIVES
 
 UNCERTAINTY, DECODER, PREDICTION = OBJECTIVES
 TINY = {
@@ -47,7 +48,7 @@ def test_the_toy_of_the_oracles(oracle):
     assert found[UNCERTAINTY] == pytest.approx(expected["H_Y_Z"], abs=1e-12)
     assert found[DECODER] == pytest.approx(expected["dec_CE"], abs=1e-12)
     assert found[PREDICTION] == pytest.approx(expected["pred_CE"], abs=1e-12)
-    assert categorical.gap(found) == pytest.approx(expected["KL"], abs=1e-12)
+    assert judged_by.gap(found) == pytest.approx(expected["KL"], abs=1e-12)
 
 
 def test_without_a_table_the_optimal_decoder_stands_in():
@@ -92,14 +93,14 @@ def test_a_run_has_a_row_for_every_objective_seed_and_epoch(tiny):
     keys = [(row["objective"], row["seed"], row["epoch"]) for row in result.rows]
     expected = [(o, s, e) for s in (0, 1) for o in OBJECTIVES for e in (1, 2)]
     assert keys == expected
-    measured = (*OBJECTIVES, *categorical.EXTRA)
+    measured = (*OBJECTIVES, *judged_by.EXTRA)
     assert all(math.isfinite(row[name]) for row in result.rows for name in measured)
     assert result.summary["logged"] == 12
 
 
 def test_both_inequalities_hold_at_every_step(tiny):
     _, result = tiny
-    assert min(categorical.margins(result.rows)) > -categorical.ROUNDING
+    assert min(judged_by.margins(result.rows)) > -judged_by.ROUNDING
     assert result.summary["margin_decoder"] > 0
 
 
@@ -131,7 +132,7 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_numbers(tmp_path, monke
 def test_training_with_the_uncertainty_leaves_the_decoder_alone():
     config = replace(TINY[mnist], objectives=(UNCERTAINTY,), seeds=(0,))
     rows = mnist.run(config, progress=False).rows
-    assert all(abs(categorical.gap(row)) < 1e-12 for row in rows)
+    assert all(abs(judged_by.gap(row)) < 1e-12 for row in rows)
     assert rows[-1][UNCERTAINTY] < rows[0][UNCERTAINTY]
 
 
@@ -194,7 +195,7 @@ def made_up(**ends):
                 row = {"objective": objective, "seed": seed, "epoch": epoch, UNCERTAINTY: low}
                 row |= {DECODER: low + gap, PREDICTION: prediction + wiggle}
                 rows.append(row | {"optimal_prediction": optimal + wiggle})
-    return Result(rows, categorical.summarize(rows))
+    return Result(rows, judged_by.summarize(rows))
 
 
 # What the paper tells of Permutation-MNIST, in numbers.
@@ -244,7 +245,7 @@ def test_a_difference_within_the_noise_cannot_be_told():
             row[DECODER] = row[UNCERTAINTY] + 0.01
     claims = {claim.id: claim for claim in mnist.CLAIMS}
     assert claims["decoder_trains_best"].verdict(result)["verdict"] == "partly"
-    same = categorical.difference(result, DECODER, UNCERTAINTY, UNCERTAINTY)
+    same = judged_by.difference(result, DECODER, UNCERTAINTY, UNCERTAINTY)
     assert same["low"] < 0 < same["high"]
 
 
@@ -253,14 +254,14 @@ def test_a_gap_that_closes_again_counts_on_the_way():
     for row in result.rows:
         if row["objective"] == PREDICTION and row["epoch"] == 1:
             row[DECODER] += 0.5
-    assert categorical.peaks(result, PREDICTION) == pytest.approx(dict.fromkeys(range(3), 0.501))
+    assert judged_by.peaks(result, PREDICTION) == pytest.approx(dict.fromkeys(range(3), 0.501))
     judged = {claim.id: claim.verdict(result)["verdict"] for claim in mnist.CLAIMS}
     assert judged["gap_on_the_way"] == "reproduced"
     assert judged["gap_order"] == "not reproduced"
 
 
 def test_nothing_is_judged_without_rows_or_with_one_trial():
-    empty = Result([], categorical.summarize([]))
+    empty = Result([], judged_by.summarize([]))
     for module in (mnist, cifar10):
         assert {c.verdict(empty)["verdict"] for c in module.CLAIMS} == {"not run"}
     alone = made_up(**AS_TOLD)
