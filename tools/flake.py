@@ -172,7 +172,7 @@ def save(rows: list[dict], table: Path = TABLE) -> None:
             kept = [row for row in csv.DictReader(file) if row["chapter"] not in fresh]
     table.parent.mkdir(exist_ok=True)
     with table.open("w", newline="", encoding="utf8") as file:
-        writer = csv.DictWriter(file, FIELDS)
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted(kept + rows, key=lambda row: (row["chapter"], row["check"])))
 

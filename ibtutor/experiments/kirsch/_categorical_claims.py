@@ -64,12 +64,6 @@ def at_the_end(
     return over_trials(result, objective, value)[1][-1]
 
 
-def told(result: Result, objective: str) -> str:
-    """The gap at the last epoch: median, and quartiles in brackets."""
-    low, middle, high = at_the_end(result, objective)
-    return f"{middle:.3f} ({low:.3f} to {high:.3f})"
-
-
 def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Smallest margins of both inequalities, and quartiles of the gap by objective."""
     result = Result(list(rows))

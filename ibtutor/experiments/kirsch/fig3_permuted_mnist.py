@@ -23,7 +23,6 @@ from ibtutor.experiments.kirsch._categorical_claims import (
     over_trials,
     peaks,
     quartiles,
-    told,
     tolerances,
 )
 
@@ -36,7 +35,6 @@ __all__ = [
     "over_trials",
     "peaks",
     "quartiles",
-    "told",
     "tolerances",
 ]
 

@@ -275,7 +275,8 @@ def test_the_finding_names_both_gaps():
     assert "0.010 nats when it is trained, 0.200" in mnist.finding(made_up(**AS_TOLD))
     assert len(mnist.finding(made_up(**AS_TOLD))) < 160
     assert "0 logged steps" in mnist.finding(Result([]))
-    assert mnist.told(made_up(**AS_TOLD), PREDICTION) == "0.200 (0.200 to 0.200)"
+    at_the_end = mnist.at_the_end(made_up(**AS_TOLD), PREDICTION)
+    assert at_the_end == pytest.approx((0.2, 0.2, 0.2))
     epochs, at = mnist.over_trials(made_up(**AS_TOLD), DECODER, lambda row: row[UNCERTAINTY])
     assert epochs == [1, 2]
     assert at[-1] == pytest.approx((0.095, 0.1, 0.105))
