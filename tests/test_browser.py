@@ -136,7 +136,11 @@ def test_reader_who_moved_on_is_left_alone(site):
     script = site.command("Page.addScriptToEvaluateOnNewDocument", source=early)
     try:
         site.open(f"{CHAPTER}#summary")
-        assert site.driver.execute_script("return scrollY") == 40
+        # Not 40 exactly: the browser holds on to what is read while formulas above it grow.
+        below = (
+            "return document.getElementById('summary').getBoundingClientRect().top - innerHeight"
+        )
+        assert site.driver.execute_script(below) > 1000
     finally:
         site.command("Page.removeScriptToEvaluateOnNewDocument", **script)
 
