@@ -216,6 +216,8 @@ def degrade(
     generator: torch.Generator,
     *,
     variant: str = "described",
+    max_sigma: float = 50.0,
+    patch: int = 8,
 ) -> Tensor:
     """Degrade each image in the way, and to the level, that is given for it.
 
@@ -226,10 +228,11 @@ def degrade(
         images: `(B, C, H, W)`, floating in [0, 1] or uint8 in 0 .. 255.
         level: d in [0, 1], a number or shape `(B,)`.
         kind: one of "diffusion", "blur", "dropout", "mosaic", or the number of one for each image,
-            integers `(B,)` in 0 .. 3 in this order (`DEGRADATIONS`). All four are then computed
-            for all images, so that no device is waited for.
+            integers `(B,)` in 0 .. 3 in this order (`DEGRADATIONS`). On a device all four are
+            then computed for all images, so that it is not waited for.
         generator: of noise and patches, on the device of the images.
         variant: "described" or "coded", for blur and mosaic.
+        max_sigma, patch: of blur and dropout; the defaults fit images of 32 x 32 pixels.
 
     Returns:
         images in [0, 1] of the same shape; float32 where uint8 was given.
@@ -245,24 +248,28 @@ def degrade(
     True
     """
     ways = {
-        "diffusion": lambda: diffusion_noise(images, level, generator),
-        "blur": lambda: gaussian_blur(images, level, variant=variant),
-        "dropout": lambda: coarse_dropout(images, level, generator),
-        "mosaic": lambda: mosaic(images, level, variant=variant),
+        "diffusion": lambda x, d: diffusion_noise(x, d, generator),
+        "blur": lambda x, d: gaussian_blur(x, d, max_sigma=max_sigma, variant=variant),
+        "dropout": lambda x, d: coarse_dropout(x, d, generator, patch=patch),
+        "mosaic": lambda x, d: mosaic(x, d, variant=variant),
     }
     check_variant(variant)
     if isinstance(kind, str):
         if kind not in ways:
             raise ValueError(f"kind must be one of {', '.join(ways)}, got {kind!r}")
-        return ways[kind]()
-    degraded = [ways[name]() for name in DEGRADATIONS]
+        return ways[kind](images, level)
     kind = torch.as_tensor(kind)
     if kind.is_cpu:
         kind = _validate.class_labels(kind, len(images), len(ways), "kind")
-    index = kind.to(images.device).view(-1, 1, 1, 1)
-    result = degraded[0]
-    for i, other in enumerate(degraded[1:], start=1):
-        result = torch.where(index == i, other, result)
+    images, d = _prepare(images, level, any_range=False)
+    kind = kind.to(images.device)
+    result = images.clone()
+    for number, way in enumerate(ways.values()):
+        mine = kind == number
+        if not images.is_cpu:
+            result = torch.where(mine.view(-1, 1, 1, 1), way(images, d), result)
+        elif mine.any():
+            result[mine] = way(images[mine], d[mine])
     return result
 
 
