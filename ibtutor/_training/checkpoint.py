@@ -15,7 +15,7 @@ from ibtutor._files import atomic_write
 from ibtutor._training.plan import Run, Settings, Task, describe
 from ibtutor.data.split import fingerprint
 
-_CHANGES_NOTHING = ("checkpoint_seconds", "eval_batch")
+_CHANGES_NOTHING = ("checkpoint_seconds", "eval_batch", "captured")
 
 
 class CheckpointError(RuntimeError):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 import torch.nn.functional as F
 
 from ibtutor._training import checkpoint
+from ibtutor._training.captured import Captured
 from ibtutor._training.outputs import Outputs, Trained
 from ibtutor._training.plan import Run, Settings, Task
 from ibtutor._training.replicas import Replicas, make_optimizer
@@ -17,20 +19,31 @@ from ibtutor._training.schedule import learning_rate
 from ibtutor._training.seeds import derived_seed, generator
 from ibtutor.data.augment import to_float
 
+_PIXELS_AT_ONCE = 2000 * 3 * 32 * 32  # of an evaluation batch on a card
+
 
 @dataclass
 class Group:
-    """Everything one loop needs: the runs, their models, and the data on the device."""
+    """Everything one loop needs: the runs, their models, and the data on the device.
+
+    `draws` has the generator of each run's augmentation, seeded anew each epoch. `rate` is the
+    learning rate as a tensor that the optimizer reads, where steps are `captured`.
+    """
 
     runs: Sequence[Run]
     replicas: Replicas
     optimizer: torch.optim.Optimizer
     images: torch.Tensor
     targets: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+    draws: list[torch.Generator]
     task: Task
     settings: Settings
     device: torch.device
     objective: Callable | None
+    rate: torch.Tensor | None = None
+    captured: Captured | None = None
 
 
 def train_group(make_model, task, runs, settings, device, resume, measure, objective, bar):
@@ -52,7 +65,7 @@ def train_group(make_model, task, runs, settings, device, resume, measure, objec
             break
         started = time.perf_counter()
         losses = _train_epoch(group, epoch, [entry["loss"] for entry in histories[0]])
-        lr = group.optimizer.param_groups[0]["lr"]
+        lr = float(group.optimizer.param_groups[0]["lr"])
         for r, loss in enumerate(losses.tolist()):
             histories[r].append({"epoch": epoch + 1, "loss": loss, "lr": lr})
             if diverged[r] is None and not torch.isfinite(losses[r]):
@@ -87,7 +100,7 @@ def train_group(make_model, task, runs, settings, device, resume, measure, objec
 
 def _train_epoch(group: Group, epoch: int, past: list[float]) -> torch.Tensor:
     """One pass over the data for every run; returns the mean loss of each, `(R,)`."""
-    runs, device, settings = group.runs, group.device, group.settings
+    runs, device, size = group.runs, group.device, group.settings.batch_size
     total = len(group.images)
     order = torch.stack(
         [
@@ -95,37 +108,48 @@ def _train_epoch(group: Group, epoch: int, past: list[float]) -> torch.Tensor:
             for run in runs
         ]
     )
-    draws = [generator(run.seed, "augment", epoch, device) for run in runs]
-    batches = order.split(settings.batch_size, dim=1)
+    for run, draw in zip(runs, group.draws, strict=True):
+        draw.manual_seed(derived_seed(run.seed, "augment", epoch))
+    batches = order.split(size, dim=1)
     if batches[-1].shape[1] == 1 and len(batches) > 1:
         batches = batches[:-1]  # batch normalization needs two
+    rates = [
+        learning_rate(group.settings, epoch + step / len(batches), past, runs[0].lr)
+        for step in range(len(batches))
+    ]
     group.replicas.model.train()
     # MPS has no float64; there an epoch's mean may drift in the seventh digit.
     wide = torch.float32 if device.type == "mps" else torch.float64
     sums = torch.zeros(len(runs), device=device, dtype=wide)
+    count = sum(rows.shape[1] for rows in batches)
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(derived_seed(runs[0].seed, "noise", epoch))  # dropout, latents
-        for step, rows in enumerate(batches):
-            now = epoch + step / len(batches)
-            lr = learning_rate(settings, now, past, runs[0].lr)
+        if group.captured:
+            return group.captured.epoch(order[:, :count], size, rates).cpu() / count
+        for rows, rate in zip(batches, rates, strict=True):
             for parameters in group.optimizer.param_groups:
-                parameters["lr"] = lr
-            losses = _losses(group, rows, draws)
-            group.optimizer.zero_grad()
-            losses.sum().backward()
-            group.optimizer.step()
-            sums += losses.detach() * rows.shape[1]
-    return sums.cpu() / sum(rows.shape[1] for rows in batches)
+                parameters["lr"] = rate
+            sums += _step(group, rows) * rows.shape[1]
+    return sums.cpu() / count
 
 
-def _losses(group: Group, rows: torch.Tensor, draws: list[torch.Generator]) -> torch.Tensor:
+def _step(group: Group, rows: torch.Tensor) -> torch.Tensor:
+    """Train every run on its own batch `rows` `(R, B)`; returns their losses `(R,)`."""
+    losses = _losses(group, rows)
+    group.optimizer.zero_grad()
+    losses.sum().backward()
+    group.optimizer.step()
+    return losses.detach()
+
+
+def _losses(group: Group, rows: torch.Tensor) -> torch.Tensor:
     """The loss of each run on its own batch; `rows` is `(R, B)`, the result `(R,)`."""
-    task, runs = group.task, group.runs
+    task, runs, draws = group.task, group.runs, group.draws
     images, targets = group.images[rows], group.targets[rows]
     if task.augment:
         images = torch.stack([task.augment(x, g) for x, g in zip(images, draws, strict=True)])
-    inputs = to_float(images.flatten(0, 1), task.mean, task.std).unflatten(0, rows.shape)
+    inputs = to_float(images.flatten(0, 1), group.mean, group.std).unflatten(0, rows.shape)
     if task.prepare:
         pairs = [task.prepare(*each) for each in zip(inputs, targets, draws, runs, strict=True)]
         inputs, targets = (torch.stack(tensors) for tensors in zip(*pairs, strict=True))
@@ -171,8 +195,14 @@ def _smoothed(runs: Sequence[Run], logits: torch.Tensor, targets: torch.Tensor) 
         hard = -log_p.gather(-1, targets[..., None]).squeeze(-1).mean(-1)
     else:
         hard = -(targets * log_p).sum(-1).mean(-1)
-    alpha = torch.tensor([run.strength for run in runs], device=logits.device)
+    alpha = _on_device(tuple(run.strength for run in runs), logits.device)
     return (1 - alpha) * hard - alpha * log_p.mean((-1, -2))
+
+
+@lru_cache(maxsize=8)
+def _on_device(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Numbers as a tensor, copied there once: a step must not wait for its device."""
+    return torch.tensor(values, device=device)
 
 
 def _prepare(make_model, task, runs, settings, device, objective) -> Group:
@@ -185,31 +215,42 @@ def _prepare(make_model, task, runs, settings, device, objective) -> Group:
         models[-1].to(device, memory_format=memory).train()
     replicas = Replicas(models)
     targets = task.train[1] if task.targets is None else task.targets.float()
-    return Group(
+    captured = device.type == "cuda" and settings.captured is not False
+    rate = torch.zeros((), device=device) if captured else None
+    group = Group(
         runs,
         replicas,
-        make_optimizer(replicas, settings, runs[0]),
+        make_optimizer(replicas, settings, runs[0], rate),
         task.train[0].to(device),
         targets.to(device),
+        torch.tensor(task.mean, device=device),
+        torch.tensor(task.std, device=device),
+        [torch.Generator(device) for _ in runs],
         task,
         settings,
         device,
         objective,
+        rate,
     )
+    if captured:
+        group.captured = Captured(partial(_step, group), group.draws, rate)
+    return group
 
 
 def _outputs(group: Group) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits of every run on both splits, `(R, N, K)` on the CPU, in evaluation mode."""
     group.replicas.model.eval()
+    size = group.settings.eval_batch
+    if group.device.type == "cuda":  # as many as fill the card
+        size = max(size, _PIXELS_AT_ONCE // max(group.images[0].numel(), 1))
     both = []
     with torch.no_grad(), _autocast(group):
         for images in (group.images, group.task.test[0]):
-            batches = images.split(group.settings.eval_batch)
             inputs = (
-                to_float(x.to(group.device), group.task.mean, group.task.std) for x in batches
+                to_float(x.to(group.device), group.mean, group.std) for x in images.split(size)
             )
-            logits = [group.replicas.on_same(_layout(group, x)).float().cpu() for x in inputs]
-            both.append(torch.cat(logits, dim=1))
+            logits = [group.replicas.on_same(_layout(group, x)).float() for x in inputs]
+            both.append(torch.cat(logits, dim=1).cpu())
     return both[0], both[1]
 
 
@@ -252,3 +293,6 @@ def _restore(group: Group, saved: dict) -> None:
         for tensor, value in zip(group.replicas.tensors(), saved["tensors"], strict=True):
             tensor.copy_(value)
     group.optimizer.load_state_dict(saved["optimizer"])
+    if group.rate is not None:
+        for parameters in group.optimizer.param_groups:
+            parameters["lr"] = group.rate  # the saved one is another tensor

@@ -61,8 +61,9 @@ class Settings:
     `patience` epochs; ends early below `stop_lr`); the first `warmup_epochs` rise linearly from
     `warmup_lr`. `precision` "bfloat16" runs the forward pass under autocast. `stacked` trains runs
     side by side through torch.func: None does so where it is faster (small models without
-    convolutions), True always, False never. `measure_every` epochs the outputs on all data are
-    taken and given to `measure`; the last epoch always is.
+    convolutions), True always, False never. `captured` replays the step as a CUDA graph: None does
+    so on CUDA where a step never waits for the device, False never. `measure_every` epochs the
+    outputs on all data are taken and given to `measure`; the last epoch always is.
     """
 
     epochs: int = 160
@@ -84,6 +85,7 @@ class Settings:
     precision: str = "float32"
     channels_last: bool = False
     stacked: bool | None = None
+    captured: bool | None = None
     measure_every: int = 1
     eval_batch: int = 512
     checkpoint_seconds: float = 20.0

@@ -123,8 +123,13 @@ class Replicas:
         return [*self.params.values(), *self.buffers.values()]
 
 
-def make_optimizer(replicas: Replicas, settings: Settings, run: Run) -> torch.optim.Optimizer:
-    """One optimizer for all replicas: its updates are elementwise, so they never mix."""
+def make_optimizer(
+    replicas: Replicas, settings: Settings, run: Run, rate: torch.Tensor | None = None
+) -> torch.optim.Optimizer:
+    """One optimizer for all replicas: its updates are elementwise, so they never mix.
+
+    With `rate`, a scalar on the device, it reads its learning rate there, as a CUDA graph needs.
+    """
     decay = settings.weight_decay if run.weight_decay is None else run.weight_decay
     vector = 1 if replicas.count == 1 else 2  # biases and norms, with the stack's dimension
     params = list(replicas.params.values())
@@ -136,11 +141,13 @@ def make_optimizer(replicas: Replicas, settings: Settings, run: Run) -> torch.op
             {"params": [p for p in params if p.ndim > vector], "weight_decay": decay},
             {"params": [p for p in params if p.ndim <= vector], "weight_decay": 0.0},
         ]
-    lr = settings.lr if run.lr is None else run.lr
+    lr = rate
+    if lr is None:
+        lr = settings.lr if run.lr is None else run.lr
     fused = params[0].device.type in ("cpu", "cuda")  # one kernel for all tensors of a step
     if settings.optimizer == "sgd":
         return torch.optim.SGD(
             chosen, lr=lr, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused
         )
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return kind(chosen, lr=lr, fused=fused)
+    return kind(chosen, lr=lr, fused=fused, capturable=rate is not None)

@@ -13,7 +13,9 @@ import torch.nn.functional as F
 
 
 def to_float(
-    images: torch.Tensor, mean: Sequence[float] = (0.0,), std: Sequence[float] = (1.0,)
+    images: torch.Tensor,
+    mean: Sequence[float] | torch.Tensor = (0.0,),
+    std: Sequence[float] | torch.Tensor = (1.0,),
 ) -> torch.Tensor:
     """uint8 images in 0..255 as float32: `(images / 255 - mean) / std`, one value a channel.
 
@@ -29,8 +31,8 @@ def to_float(
         )
     unit = 255.0 if images.dtype == torch.uint8 else 1.0
     shape = (1, -1) + (1,) * (images.ndim - 2)
-    scale = 1 / (unit * torch.tensor(std, device=images.device).view(shape))
-    shift = -unit * scale * torch.tensor(mean, device=images.device).view(shape)
+    scale = 1 / (unit * torch.as_tensor(std, device=images.device).view(shape))
+    shift = -unit * scale * torch.as_tensor(mean, device=images.device).view(shape)
     if images.dtype == torch.float32:
         return images * scale + shift
     return images.float().mul_(scale).add_(shift)  # in place: no third pass over new memory
