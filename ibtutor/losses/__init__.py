@@ -8,6 +8,12 @@ are always checked, values on the CPU only; `check_labels` checks a data set onc
 
 from ibtutor.info.smoothing import mix_outputs
 from ibtutor.losses._inputs import check_labels
+from ibtutor.losses.activation_norm import (
+    activation_norm,
+    norm_entropy_bound,
+    norm_limit,
+)
+from ibtutor.losses.conditional_entropy_bottleneck import conditional_entropy_bottleneck
 from ibtutor.losses.confidence_penalty import confidence_penalty
 from ibtutor.losses.conversion import convert_smoothing, smoothing_equivalent
 from ibtutor.losses.decoder_cross_entropy import decoder_cross_entropy
@@ -20,12 +26,16 @@ from ibtutor.losses.information_matching import (
 )
 from ibtutor.losses.label_correction import label_correction
 from ibtutor.losses.label_smoothing import label_smoothing
+from ibtutor.losses.log_variance import log_variance
 from ibtutor.losses.mutual_information_learning import mutual_information_learning
 from ibtutor.losses.prediction_cross_entropy import prediction_cross_entropy
 from ibtutor.losses.soft_cross_entropy import soft_cross_entropy
+from ibtutor.losses.variational_bottleneck import sample_gaussian, variational_bottleneck
 
 __all__ = [
+    "activation_norm",
     "check_labels",
+    "conditional_entropy_bottleneck",
     "confidence_penalty",
     "convert_smoothing",
     "decoder_cross_entropy",
@@ -35,11 +45,16 @@ __all__ = [
     "information_matching_targets",
     "label_correction",
     "label_smoothing",
+    "log_variance",
     "loss_floor",
     "mix_outputs",
     "mutual_information_learning",
+    "norm_entropy_bound",
+    "norm_limit",
     "optimal_decoder",
     "prediction_cross_entropy",
+    "sample_gaussian",
     "smoothing_equivalent",
     "soft_cross_entropy",
+    "variational_bottleneck",
 ]
