@@ -24,9 +24,16 @@ from ibtutor.info.error_estimates import (
     error_bound_from_counts,
     error_bound_from_predictions,
 )
+from ibtutor.info.gaussian_bound import ZERO_ENTROPY_STD, gaussian_entropy_bound
 from ibtutor.info.image_information import (
     normalized_mutual_information,
     normalized_mutual_information_floor,
+)
+from ibtutor.info.knn import (
+    BiasWarning,
+    knn_entropy,
+    knn_entropy_bias,
+    knn_mutual_information,
 )
 from ibtutor.info.objectives import bottleneck_objective
 from ibtutor.info.plane import InformationPlane, information_plane
@@ -45,6 +52,8 @@ from ibtutor.info.smoothing import (
 )
 
 __all__ = [
+    "ZERO_ENTROPY_STD",
+    "BiasWarning",
     "BinaryGaussianBounds",
     "BottleneckSolution",
     "CurveSolution",
@@ -74,12 +83,16 @@ __all__ = [
     "error_bound_from_predictions",
     "error_lower_bound",
     "expected_calibration_error",
+    "gaussian_entropy_bound",
     "gaussian_separation",
     "geometric_smoothing",
     "information_atoms",
     "information_diagram",
     "information_plane",
     "kl_divergence",
+    "knn_entropy",
+    "knn_entropy_bias",
+    "knn_mutual_information",
     "label_smoothing_at_rate",
     "label_smoothing_encoder",
     "label_smoothing_information",
