@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from ibtutor import _progress
+from ibtutor._training.captured import deterministic
 from ibtutor._training.checkpoint import CheckpointError
 from ibtutor._training.loop import train_group
 from ibtutor._training.outputs import Outputs, Trained, predict
@@ -99,9 +100,10 @@ def fit(
     with _progress.bar(total=len(runs) * settings.epochs, unit="epoch", shown=progress) as bar:
         for group in groups(make_model, runs, settings, objective):
             try:
-                done = train_group(
-                    make_model, task, group, settings, where, resume, measure, objective, bar
-                )
+                with deterministic(where):
+                    done = train_group(
+                        make_model, task, group, settings, where, resume, measure, objective, bar
+                    )
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if "out of memory" in str(error).lower() or "can't allocate" in str(error):
                     raise MemoryError(_full(where, settings, len(group))) from error
