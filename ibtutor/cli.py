@@ -33,7 +33,7 @@ def main() -> None:
         app(standalone_mode=True)
     except (ValueError, TypeError) as error:
         _fail(error, 2)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         _fail(error, 1)
 
 
@@ -72,18 +72,65 @@ def list_experiments(as_json: Json = False) -> None:
 
 @app.command()
 def run(
-    experiment: str,
-    profile: Profile = "smoke",
+    experiment: Annotated[str | None, typer.Argument()] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="smoke, quick or paper; default smoke, with --queue paper.")
+    ] = None,
     device: Device = "cpu",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget an unfinished run.")] = False,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="All experiments with missing parts, in turn.")
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so long; unfinished runs go on next time.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes that work side by side.")] = 1,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget unfinished runs and parts.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run an experiment and write its record. A run that was killed goes on where it was."""
+    """Run an experiment and write its record. A run that was killed goes on where it was.
+
+    Each trained run is a part and has its own file; several processes or machines may share them.
+    """
     from ibtutor import experiments
 
+    if (experiment is None) != queue:
+        raise ValueError("name one experiment, or give --queue for all that is missing")
     _check_device(device)
-    path = experiments.execute(experiment, profile, device=device, progress=not quiet, fresh=fresh)
-    print(path)
+    options = {"device": device, "progress": not quiet, "fresh": fresh, "jobs": jobs}
+    if not queue and minutes is None:
+        print(experiments.execute(experiment, profile or "smoke", **options))
+        return
+    if queue and fresh:
+        raise ValueError("--fresh is for one experiment, not for --queue")
+    profile = profile or ("paper" if queue else "smoke")
+    names = experiments.queue(profile) if queue else [experiment]
+    _print(experiments.run_for(names, profile, minutes=minutes, **options), False)
+
+
+@app.command(hidden=True)
+def worker(
+    names: list[str], profile: Profile = "smoke", device: Device = "cpu", until: float | None = None
+) -> None:
+    """One of the processes of `ibtutor run --jobs N`."""
+    from ibtutor import experiments
+
+    experiments.work_through(names, profile, device=device, until=until)
+
+
+@app.command()
+def parts(
+    experiment: str, profile: Annotated[str, typer.Option()] = "paper", as_json: Json = False
+) -> None:
+    """List the parts of an experiment: which are done, where, and which are missing."""
+    from ibtutor import experiments
+
+    rows = experiments.parts_of(experiment, profile)
+    _print(rows, as_json)
+    if not as_json:
+        done = sum(row["state"] == "done" for row in rows)
+        print(f"{done} of {len(rows)} parts of {experiment}.{profile} done")
 
 
 def _check_device(device: str) -> None:
@@ -115,7 +162,7 @@ def show(experiment: str, profile: str | None = None, as_json: Json = False) -> 
     for name, value in found.summary.items():
         print(f"  {name}: {value}")
     for claim, judged in found.verdicts.items():
-        word = experiments.verdict_word(judged["verdict"], experiment, found.profile)
+        word = experiments.verdict_word(judged["verdict"], experiment, found.profile, found.share)
         control = experiments.control_word(judged)
         print(f"  [{word}; null control: {control}] {claim}: {judged['text']}")
 

@@ -29,10 +29,12 @@ __all__ = [
     "profile",
     "provenance",
     "read",
+    "read_body",
     "read_drift",
     "stamp",
     "start",
     "write",
+    "write_body",
     "write_drift",
 ]
 
@@ -60,6 +62,8 @@ class Record:
     size: str = ""  # in words, from the experiment's module
     stated: tuple[str, ...] | None = None  # settings that the paper states; None: not known
     stored_verdicts: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)  # origin of each
+    share: str = ""  # what was run of an unfinished one, as "2 of 3 seeds"
 
     def frame(self):
         """The rows as a pandas DataFrame."""
@@ -71,17 +75,22 @@ class Record:
     def scale(self) -> str:
         """The scale in words, for a caption."""
         ours = self.experiment.startswith("ours")
+        if self.profile == "paper" and self.share:
+            return f"{self.size if ours else 'The settings of the paper'}, {self.share} so far"
         if self.profile == "paper":
             return self.size if ours else "The paper's scale"
         device = "CPU" if self.provenance["device"].startswith("CPU") else "GPU"
         whose = "full" if ours else "the paper's"
-        return f"{self.size}, {device}: not {whose} scale"
+        some = f", {self.share} so far" if self.share else ""
+        return f"{self.size}, {device}{some}: not {whose} scale"
 
     def origin(self) -> list[tuple[str, str]]:
         """Where the numbers come from, as rows of a table: name and value."""
         where = self.provenance
         seconds = f"{where['seconds']:,.0f} s on {where['device']}, {where['date']}"
         rows = [("record", f"{self.experiment}, profile {self.profile}"), ("run", seconds)]
+        if self.share:
+            rows.insert(1, ("unfinished", f"{self.share} so far"))
         for name, text in self.differences.items():
             stated = self.stated is None or name in self.stated
             what = "differs from the paper" if stated else "not in the paper; our full run differs"
@@ -136,29 +145,45 @@ def write(
     verdicts: Mapping[str, Mapping[str, Any]],
     provenance: Mapping[str, Any],
     arrays: Mapping[str, Any] | None = None,
+    parts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
-    """Write a record, arrays first, then the JSON that vouches for them; returns its path."""
-    path = folder() / f"{experiment}.{profile}.json"
-    body = plain(
-        {
-            "schema": SCHEMA,
-            "experiment": experiment,
-            "profile": profile,
-            "config": config,
-            "differences": differences,
-            "rows": rows,
-            "summary": summary,
-            "verdicts": verdicts,
-            "provenance": provenance,
-            "arrays": None,
-        }
-    )
+    """Write a record; returns its path. `parts` has where each part of a sweep comes from."""
+    body = {
+        "experiment": experiment,
+        "profile": profile,
+        "config": config,
+        "differences": differences,
+        "rows": rows,
+        "summary": summary,
+        "verdicts": verdicts,
+        "provenance": provenance,
+    }
+    if parts:
+        body["parts"] = parts
+    return write_body(folder() / f"{experiment}.{profile}.json", body, arrays)
+
+
+def write_body(
+    path: Path, body: Mapping[str, Any], arrays: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a file with its checksum, arrays first, then the JSON that vouches for them."""
+    body = {"schema": SCHEMA, **plain(body), "arrays": None}
     if arrays:
         data = arrays_to_bytes(arrays)
-        atomic_write(path.with_suffix(".npz"), data)
+        atomic_write(_npz(path), data)
         body["arrays"] = hashlib.sha256(data).hexdigest()
     body["checksum"] = digest_of(body)
     return atomic_write(path, json.dumps(body, indent=1) + "\n")
+
+
+def read_body(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `write_body` wrote: the body and the arrays; RecordError if it is not whole."""
+    body = _read_body(path)
+    return body, _read_arrays(path, body.pop("arrays"))
+
+
+def _npz(path: Path) -> Path:
+    return path.with_name(f"{path.name.removesuffix('.json')}.npz")
 
 
 def read(experiment: str, profile: str, expected_config: Mapping[str, Any] | None = None) -> Record:
@@ -193,6 +218,8 @@ def _read_body(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError):
         size = path.stat().st_size
         raise RecordError(f"{path} is truncated or not a record ({size} bytes)") from None
+    except OSError as error:
+        raise RecordError(f"cannot read {path} ({error.strerror or error})") from None
     if checksum != digest_of(body):
         raise RecordError(f"{path} was changed after it was written: its checksum does not match")
     if body["schema"] != SCHEMA:
@@ -203,7 +230,7 @@ def _read_body(path: Path) -> dict[str, Any]:
 def _read_arrays(path: Path, digest: str | None) -> dict[str, Any]:
     if digest is None:
         return {}
-    file = path.with_suffix(".npz")
+    file = _npz(path)
     if not file.is_file():
         raise RecordError(f"{path.name} needs {file.name}, which is missing")
     data = file.read_bytes()
@@ -278,12 +305,7 @@ class Partial:
         """Keep one finished piece."""
         if self.folder is None:
             return
-        body = {"schema": SCHEMA, "key": key, "value": plain(value), "arrays": None}
-        if arrays:
-            data = arrays_to_bytes(arrays)
-            atomic_write(self._path(key).with_suffix(".npz"), data)
-            body["arrays"] = hashlib.sha256(data).hexdigest()
-        atomic_write(self._path(key), json.dumps({**body, "checksum": digest_of(body)}))
+        write_body(self._path(key), {"key": key, "value": value}, arrays)
 
     def clear(self) -> None:
         """Delete the folder: the record is written, its pieces are not needed."""

@@ -57,7 +57,7 @@ def test_run_show_and_verify(ibtutor):
         (("show", "kudo_fig4_cifar10h", "--profile", "smoke"), 1, "no smoke record"),
         (("data", "check", "imagenet"), 2, "imagenet"),
         (("data", "check", "mnist"), 1, ""),
-        (("run",), 2, "Missing argument"),
+        (("run",), 2, "name one experiment"),
         (("fly",), 2, "No such command"),
         (("run", "kudo_fig4_cifar10h", "--profile", "paper", "--quiet"), 1, "data get cifar10h"),
     ],

@@ -23,7 +23,15 @@ from ibtutor.experiments._registry import (
     papers,
     profile_config,
 )
-from ibtutor.experiments._run import execute, recorded
+from ibtutor.experiments._run import (
+    complete,
+    execute,
+    parts_of,
+    queue,
+    recorded,
+    run_for,
+    work_through,
+)
 from ibtutor.experiments._verdicts import control_word, verdict_table, verdict_word
 from ibtutor.experiments._verify import verify
 
@@ -31,6 +39,7 @@ __all__ = [
     "Claim",
     "Reported",
     "Result",
+    "complete",
     "config",
     "control_word",
     "details",
@@ -41,12 +50,16 @@ __all__ = [
     "load",
     "matrix",
     "papers",
+    "parts_of",
     "pending",
     "profile_config",
+    "queue",
     "recorded",
+    "run_for",
     "summary",
     "t_interval",
     "verdict_table",
     "verdict_word",
     "verify",
+    "work_through",
 ]

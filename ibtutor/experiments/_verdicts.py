@@ -23,16 +23,19 @@ _SMALL = _UNCLEAR | {
 _KIND = {"reproduced": "good", "partly": "mixed", "not reproduced": "bad"}
 
 
-def verdict_word(verdict: str, experiment: str, profile: str) -> str:
-    """The verdict of a record in words.
+def verdict_word(verdict: str, experiment: str, profile: str, share: str = "") -> str:
+    """The verdict of a record in words; of an unfinished one with the share that was run.
 
     >>> verdict_word("reproduced", "kudo_fig1", "paper")
     'reproduced'
     >>> verdict_word("not reproduced", "kudo_fig6_occluded_cifar", "quick")
     'fails at small scale'
+    >>> verdict_word("reproduced", "kudo_fig3_cifar10", "paper", "1 of 3 seeds")
+    'reproduced in 1 of 3 seeds'
     """
     full = _OURS if experiment.startswith("ours") else _AT_FULL
-    return (full if profile == "paper" else _SMALL).get(verdict, "not run")
+    word = (full if profile == "paper" else _SMALL).get(verdict, "not run")
+    return f"{word} in {share}" if share and word != "not run" else word
 
 
 def control_word(judged: Mapping[str, Any]) -> str:
@@ -57,10 +60,11 @@ def control_word(judged: Mapping[str, Any]) -> str:
     return f"remains (against {count}: {', '.join(against['yes'])})"
 
 
-def chip(verdict: str, experiment: str, profile: str) -> str:
-    """The word as a colored label, HTML."""
-    word = html.escape(verdict_word(verdict, experiment, profile))
-    return f'<span class="ibtutor-chip ibtutor-{_KIND.get(verdict, "none")}">{word}</span>'
+def chip(verdict: str, experiment: str, profile: str, share: str = "") -> str:
+    """The word as a colored label, HTML; without color where only a share was run."""
+    word = html.escape(verdict_word(verdict, experiment, profile, share))
+    kind = "none" if share else _KIND.get(verdict, "none")
+    return f'<span class="ibtutor-chip ibtutor-{kind}">{word}</span>'
 
 
 class Notes:
@@ -104,14 +108,16 @@ class VerdictTable:
         )
 
     def _row(self, judged: Mapping[str, Any], notes: Notes) -> str:
-        label = chip(judged["verdict"], self.found.experiment, self.found.profile)
+        about = self.found.experiment, self.found.profile, self.found.share
+        label = chip(judged["verdict"], *about)
         cells = (notes.words(judged), label, control_word(judged))
         return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
     def __repr__(self) -> str:
         lines = [f"{self.found.scale}."]
         for name, judged in self.found.verdicts.items():
-            word = verdict_word(judged["verdict"], self.found.experiment, self.found.profile)
+            about = self.found.experiment, self.found.profile, self.found.share
+            word = verdict_word(judged["verdict"], *about)
             lines.append(f"{name}: {word}; null control: {control_word(judged)}")
         return "\n".join(lines)
 

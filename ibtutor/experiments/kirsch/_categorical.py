@@ -8,7 +8,8 @@ decoder, so p(y|z) of the training set takes its place (Section 5.4).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,23 +95,39 @@ def check(config: Any) -> None:
         raise ValueError(f"num_categories must be at least 2, got {config.num_categories}")
 
 
-def sweep(
+@dataclass(frozen=True)
+class Sweep:
+    """What one panel of the figure trains: networks and data."""
+
+    make_network: Callable[[], Network]
+    task: train.Task
+
+
+def parts(config: Any) -> tuple[str, ...]:
+    """A part a run: all objectives of the first seed, then of the next."""
+    check(config)
+    return tuple(f"seed{s}-{name}" for s in config.seeds for name in config.objectives)
+
+
+def run_part(
     config: Any,
-    make_network: Callable[[], Network],
-    task: train.Task,
+    part: str,
+    sweep: Sweep,
     *,
     device: str,
     progress: bool,
     resume: Path | None,
 ) -> Result:
-    """Train every objective with every seed; one row an objective, seed and logged epoch."""
+    """Train one objective with one seed; one row a logged epoch."""
     from ibtutor import data
 
-    check(config)
-    networks: dict[str, Network] = {}  # the one in training, by name of its run
+    if part not in parts(config):
+        raise ValueError(f"there is no part {part!r}")
+    seed, _, name = part.removeprefix("seed").partition("-")
+    task, networks = sweep.task, []  # networks: the one in training
 
     def objective(network, inputs, targets, run):
-        networks[run.name] = network
+        networks[:] = [network]
         z = network(inputs).float()
         table = None if run.tag == "decoder_uncertainty" else network.table().float()
         with torch.autocast(z.device.type, enabled=False):
@@ -120,7 +137,7 @@ def sweep(
         table = None
         if run.tag != "decoder_uncertainty":
             with torch.no_grad(), torch.autocast(outputs.train_logits.device.type, enabled=False):
-                table = networks[run.name].table().float().cpu()
+                table = networks[0].table().float().cpu()
         return quantities(
             (outputs.train_logits, outputs.train_labels),
             (outputs.test_logits, outputs.test_labels),
@@ -128,27 +145,32 @@ def sweep(
             task.num_classes,
         )
 
-    runs = [train.Run(seed=s, tag=name) for s in config.seeds for name in config.objectives]
-    done = train.fit(
-        make_network,
+    (trained,) = train.fit(
+        sweep.make_network,
         task,
-        runs,
+        [train.Run(seed=int(seed), tag=name)],
         settings(config),
         device=device,
-        resume=None if resume is None else Path(resume) / "train",
+        resume=resume,
         progress=progress,
         measure=measure,
         objective=objective,
     )
     rows = [
-        {"objective": trained.run.tag, "seed": trained.run.seed, "epoch": entry["epoch"]}
-        | {name: entry[name] for name in (*OBJECTIVES, *EXTRA)}
-        for trained in done
+        {"objective": name, "seed": int(seed), "epoch": entry["epoch"]}
+        | {quantity: entry[quantity] for quantity in (*OBJECTIVES, *EXTRA)}
         for entry in trained.history
         if OBJECTIVES[0] in entry
     ]
     fingerprints = {name: data.fingerprint(*getattr(task, name)) for name in ("train", "test")}
-    return Result(rows, summarize(rows), fingerprints=fingerprints)
+    return Result(rows, fingerprints=fingerprints)
+
+
+def assemble(config: Any, done: Mapping[str, Result]) -> Result:
+    """Rows of all parts in their order, and the summary."""
+    there = [done[name] for name in parts(config) if name in done]
+    rows = [row for part in there for row in part.rows]
+    return Result(rows, summarize(rows), fingerprints=there[0].fingerprints)
 
 
 def settings(config: Any) -> train.Settings:

@@ -3,12 +3,15 @@
 As on Permutation-MNIST, with a convolutional encoder; see `_categorical`.
 """
 
+import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from torch import nn
 
 from ibtutor import data, models, train
+from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Claim, Reported, Result
 from ibtutor.experiments.kirsch import _categorical, _categorical_claims
 from ibtutor.experiments.kirsch._categorical_claims import OBJECTIVES, finding, tolerances
@@ -19,6 +22,7 @@ TITLE = "Decoder uncertainty and two cross-entropies on CIFAR-10"
 SOURCE = "Kirsch, Lyle and Gal 2020, Section 7.1 and Figure 3, CIFAR-10"
 CHAPTER = "decoder_uncertainty"
 FIGURE = "Figure 3, CIFAR-10"
+SWEPT = ("objectives",)
 SAYS = (
     "Training the prediction cross-entropy leaves a large gap between decoder cross-entropy and "
     "uncertainty; it trains lowest, the decoder uncertainty poorly."
@@ -149,21 +153,52 @@ def encoder(config: Config, in_channels: int) -> nn.Module:
     raise ValueError(f"model must be resnet18 or small_cnn, got {config.model!r}")
 
 
+def _network(config: Config, channels: int) -> _categorical.Network:
+    hidden, c = (config.width, config.width), config.num_categories
+    return _categorical.Network(encoder(config, channels), models.MLP(c, hidden, 10), c)
+
+
+def _sweep_of(config: Config) -> _categorical.Sweep:
+    task = load(config)
+    return _categorical.Sweep(partial(_network, config, task.train[0].shape[1]), task)
+
+
+def architecture(config: Config) -> str:
+    """A digest of the network."""
+    return _parts.architecture(_network(config, 1 if config.data == "digits" else 3))
+
+
+def parts(config: Config) -> tuple[str, ...]:
+    """A part a run: an objective with a seed."""
+    return _categorical.parts(config)
+
+
+def run_part(
+    config: Config,
+    part: str,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    resume: Path | None = None,
+) -> Result:
+    """Rows of one run."""
+    sweep = _parts.once(_sweep_of, config)
+    return _categorical.run_part(
+        config, part, sweep, device=device, progress=progress, resume=resume
+    )
+
+
+def assemble(config: Config, done: dict[str, Result]) -> Result:
+    """The rows of all parts and their summary."""
+    return _categorical.assemble(config, done)
+
+
 def run(
     config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
 ) -> Result:
     """Rows by objective, seed and epoch: the three quantities, entropies of Z, accuracies."""
-    _categorical.check(config)
-    task = load(config)
-    hidden, c = (config.width, config.width), config.num_categories
-    channels = task.train[0].shape[1]
-
-    def network() -> _categorical.Network:
-        return _categorical.Network(encoder(config, channels), models.MLP(c, hidden, 10), c)
-
-    return _categorical.sweep(
-        config, network, task, device=device, progress=progress, resume=resume
-    )
+    this = sys.modules[__name__]
+    return _parts.run(this, config, device=device, progress=progress, resume=resume)
 
 
 CLAIMS = (

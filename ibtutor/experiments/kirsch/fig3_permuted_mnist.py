@@ -5,12 +5,15 @@ decoder uncertainty, the decoder cross-entropy and the prediction cross-entropy,
 training set.
 """
 
+import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from ibtutor import data, models, train
+from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Claim, Reported, Result
 from ibtutor.experiments._null_control import one_sided
 from ibtutor.experiments.kirsch import _categorical, _categorical_claims
@@ -42,6 +45,7 @@ TITLE = "Decoder uncertainty and two cross-entropies on Permutation-MNIST"
 SOURCE = "Kirsch, Lyle and Gal 2020, Section 7.1 and Figure 3, Permutation-MNIST"
 CHAPTER = "decoder_uncertainty"
 FIGURE = "Figure 3, Permutation-MNIST"
+SWEPT = ("objectives",)
 SAYS = (
     "The decoder cross-entropy bounds both others, closely where it is trained; it trains best, "
     "the prediction cross-entropy hardly at all."
@@ -149,20 +153,52 @@ def load(config: Config) -> train.Task:
     return train.Task(*both, mean=mean, std=std, num_classes=10)
 
 
+def _network(config: Config, pixels: int) -> _categorical.Network:
+    hidden, c = (config.width, config.width), config.num_categories
+    return _categorical.Network(models.MLP(pixels, hidden, c), models.MLP(c, hidden, 10), c)
+
+
+def _sweep_of(config: Config) -> _categorical.Sweep:
+    task = load(config)
+    return _categorical.Sweep(partial(_network, config, task.train[0].shape[-1]), task)
+
+
+def architecture(config: Config) -> str:
+    """A digest of the network."""
+    return _parts.architecture(_network(config, 64 if config.data == "digits" else 784))
+
+
+def parts(config: Config) -> tuple[str, ...]:
+    """A part a run: an objective with a seed."""
+    return _categorical.parts(config)
+
+
+def run_part(
+    config: Config,
+    part: str,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    resume: Path | None = None,
+) -> Result:
+    """Rows of one run."""
+    sweep = _parts.once(_sweep_of, config)
+    return _categorical.run_part(
+        config, part, sweep, device=device, progress=progress, resume=resume
+    )
+
+
+def assemble(config: Config, done: dict[str, Result]) -> Result:
+    """The rows of all parts and their summary."""
+    return _categorical.assemble(config, done)
+
+
 def run(
     config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
 ) -> Result:
     """Rows by objective, seed and epoch: the three quantities, entropies of Z, accuracies."""
-    _categorical.check(config)
-    task = load(config)
-    pixels, hidden, c = task.train[0].shape[-1], (config.width, config.width), config.num_categories
-
-    def network() -> _categorical.Network:
-        return _categorical.Network(models.MLP(pixels, hidden, c), models.MLP(c, hidden, 10), c)
-
-    return _categorical.sweep(
-        config, network, task, device=device, progress=progress, resume=resume
-    )
+    this = sys.modules[__name__]
+    return _parts.run(this, config, device=device, progress=progress, resume=resume)
 
 
 def _hardly(result: Result) -> str:

@@ -3,11 +3,16 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+SWEPT = ("alphas", "weight_decays")
+
 
 class Training(Protocol):
     """The fields of a config that say how to train."""
 
     model: str
+    alphas: tuple[float, ...]
+    weight_decays: tuple[float, ...]
+    seeds: tuple[int, ...]
     width: int
     epochs: int
     batch_size: int
@@ -57,3 +62,31 @@ def settings(config: Training, device: str) -> Any:
         channels_last=config.model != "mlp",
         measure_every=config.epochs,
     )
+
+
+def stacked(config: Training) -> bool:
+    """Whether the networks are so small that all runs of a kind train side by side."""
+    return config.model == "mlp"
+
+
+def runs_of(config: Training, part: str) -> list[Any]:
+    """The runs of a part, "seed0-ls-0.1" or of all seeds "all-ls"; ValueError if it has none."""
+    from ibtutor import train
+
+    planned = {}
+    for seed in config.seeds:
+        for alpha in config.alphas:
+            name = "all-ls" if stacked(config) else f"seed{seed}-ls-{alpha!r}"
+            planned.setdefault(name, []).append(train.Run(alpha, seed))
+        for decay in config.weight_decays:
+            name = f"{'all' if stacked(config) else f'seed{seed}'}-wd-{decay!r}"
+            planned.setdefault(name, []).append(train.Run(0.0, seed, weight_decay=decay))
+    if part not in planned:
+        raise ValueError(f"there is no part {part!r}")
+    return planned[part]
+
+
+def key_of(row: dict[str, Any]) -> tuple[int, str, float]:
+    """Seed, method and strength of a row."""
+    strength = row["alpha"] if row["method"] == "ls" else row["weight_decay"]
+    return row["seed"], row["method"], strength

@@ -10,8 +10,9 @@ way (on where the sweep has it off).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,12 @@ import torch
 
 from ibtutor import train
 from ibtutor.experiments._base import Result
-from ibtutor.experiments._null_control import match_temperature, paired
+from ibtutor.experiments._null_control import paired
+from ibtutor.experiments._softened import at_information, softened_to, table
 
 CONTROLS = ("mix", "temperature", "cp", "wd")
+EARLY = (0.0, 0.1, 0.5, 0.9)  # strengths that make verdicts possible
+SWEPT = ("alphas", "penalty_alphas", "weight_decays", "other_augment")
 MEASURES = ("i_xt", "i_ty", "gap", "accuracy", "nll", "ece")
 
 
@@ -59,44 +63,104 @@ def scores(probs: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
     }
 
 
-def sweep(
+@dataclass(frozen=True)
+class Plane:
+    """What a panel of the figure trains: networks, data, settings, and its augmentation."""
+
+    make_model: Callable[[], torch.nn.Module]
+    task: train.Task
+    settings: train.Settings
+    augment: Callable
+    stacked: bool = False  # small networks train side by side: all runs of a kind are one part
+
+
+def parts(config, num_classes: int, *, stacked: bool = False) -> tuple[str, ...]:
+    """Names of the parts: first what the verdicts need, of the first seed, then the rest of it.
+
+    With `stacked` all seeds and strengths that share a loop are one part.
+    """
+    planned = plan(config, num_classes)
+    if stacked:
+        return tuple(dict.fromkeys(_name(item, stacked) for item in planned))
+    seeds = list(config.seeds)
+    early = {"ls": EARLY, "cp": EARLY, "wd": (0.0,)}
+
+    def order(item: tuple[str, float, train.Run]) -> tuple:
+        arm, alpha, run = item
+        late = alpha not in early.get(arm, ())
+        return seeds.index(run.seed), late, ("ls", "cp", "wd", "augment").index(arm)
+
+    return tuple(_name(item, stacked) for item in sorted(planned, key=order))
+
+
+def _name(item: tuple[str, float, train.Run], stacked: bool) -> str:
+    arm, alpha, run = item
+    strength = run.weight_decay if arm == "wd" else alpha
+    if stacked:
+        return f"all-wd-{strength!r}" if arm == "wd" else f"all-{arm}"
+    return f"seed{run.seed}-{arm}-{strength!r}"
+
+
+def run_part(
     config,
-    make_model: Callable[[], torch.nn.Module],
-    task: train.Task,
-    settings: train.Settings,
-    augment: Callable,
+    part: str,
+    plane: Plane,
     *,
     device: str,
     progress: bool,
     resume: Path | None,
 ) -> Result:
-    """Train all arms of `config` and place their outputs on the plane; see the module."""
-    main = replace(task, augment=augment if config.augment else None)
-    other = replace(task, augment=None if config.augment else augment)
+    """Train one run, or those that share a loop; its rows, and what later ones need of it."""
+    task = plane.task
+    mine = [i for i in plan(config, task.num_classes) if _name(i, plane.stacked) == part]
+    if not mine:
+        raise ValueError(f"there is no part {part!r}")
+    augmented = config.augment != (mine[0][0] == "augment")
+    done = train.fit(
+        plane.make_model,
+        replace(task, augment=plane.augment if augmented else None),
+        [run for _, _, run in mine],
+        replace(plane.settings, measure_every=config.measure_every),
+        resume=resume,
+        measure=_measure,
+        device=device,
+        progress=progress,
+    )
+    rows, plain = [], []
+    for (arm, alpha, run), trained in zip(mine, done, strict=True):
+        rows += _rows(arm, alpha, run, trained)
+        if arm == "ls" and alpha == 0 and not trained.diverged:
+            plain.append(_changed_after_training(config, trained, task))
+    counts = {
+        split: torch.bincount(labels.cpu(), minlength=task.num_classes).tolist()
+        for split, (_, labels) in (("train", task.train), ("test", task.test))
+    }
+    return Result(rows, {"counts": counts, "plain": plain}, fingerprints=_fingerprints(task))
+
+
+def assemble(config, done: Mapping[str, Result]) -> Result:
+    """Rows in the order of the plan, then what changes outputs after training, then the summary."""
+    found: dict[tuple, list[dict]] = {}
+    plain: dict[int, dict] = {}
+    for part in done.values():
+        for row in part.rows:
+            key = row["seed"], row["arm"], row["alpha"], row["strength"]
+            found.setdefault(key, []).append(row)
+        plain |= {entry["seed"]: entry for entry in part.summary["plain"]}
+    first = next(iter(done.values()))
+    counts = first.summary["counts"]
+    planned = plan(config, len(counts["train"]))
     rows: list[dict] = []
-    plain: dict[tuple[float, int], train.Trained] = {}
-    planned = _plan(config, task.num_classes)
-    for arms, data, name in ((("ls", "cp", "wd"), main, "main"), (("augment",), other, "other")):
-        mine = [item for item in planned if item[0] in arms]
-        done = train.fit(
-            make_model,
-            data,
-            [run for _, _, run in mine],
-            replace(settings, measure_every=config.measure_every),
-            resume=resume and Path(resume) / name,
-            measure=_measure,
-            device=device,
-            progress=progress,
-        )
-        for (arm, alpha, run), trained in zip(mine, done, strict=True):
-            rows += _rows(arm, alpha, run, trained)
-            if arm == "ls":
-                plain[alpha, run.seed] = trained
-    rows += _after_training(config, plain, task)
-    return Result(rows, _summary(rows, task, settings.epochs), fingerprints=_fingerprints(task))
+    for late in (False, True):
+        for arm, alpha, run in planned:
+            if (arm == "augment") == late:
+                strength = run.weight_decay if arm == "wd" else run.strength
+                rows += found.get((run.seed, arm, alpha, float(strength)), [])
+    rows += _after_training(config, rows, plain)
+    return Result(rows, _summary(rows, counts, config.epochs), fingerprints=first.fingerprints)
 
 
-def _plan(config, num_classes: int) -> list[tuple[str, float, train.Run]]:
+def plan(config, num_classes: int) -> list[tuple[str, float, train.Run]]:
     """(arm, alpha, run) of everything that is trained; alpha is 0 with weight decay."""
     planned = []
     for seed in config.seeds:
@@ -129,47 +193,73 @@ def _rows(arm: str, alpha: float, run: train.Run, trained: train.Trained) -> lis
     ]
 
 
-def _after_training(config, plain: dict, task: train.Task) -> list[dict]:
-    """The arms that change the outputs of cross-entropy after training."""
+def _changed_after_training(config, trained: train.Trained, task: train.Task) -> dict:
+    """What outputs of cross-entropy become by mixing and by temperature, without the outputs.
+
+    Mixtures at the strengths of the config and at every tenth; for temperatures a table.
+    """
     from ibtutor.losses import mix_outputs
 
-    rows = []
-    labels = {"train": task.train[1].cpu(), "test": task.test[1].cpu()}
-    for alpha, seed in plain:
-        base, smoothed = plain.get((0.0, seed)), plain[alpha, seed]
-        if alpha == 0 or base is None or base.diverged or smoothed.diverged:
-            continue
-        target = scores(smoothed.train_probs, labels["train"])["i_ty"]
-        temperature = match_temperature(base.train_logits, labels["train"], target)
-        for split in ("train", "test"):
-            logits = base.train_logits if split == "train" else base.test_logits
-            changed = {"mix": (alpha, mix_outputs(logits.double().softmax(1), alpha))}
-            if math.isfinite(temperature):
-                changed["temperature"] = temperature, (logits.double() / temperature).softmax(1)
-            for arm, (strength, probs) in changed.items():
-                row = {"seed": seed, "arm": arm, "alpha": alpha, "strength": float(strength)}
-                row |= {"split": split, "epoch": base.history[-1]["epoch"]}
-                rows.append(row | scores(probs, labels[split]))
-    return rows
+    alphas = sorted({*config.alphas, *(i / 10 for i in range(1, 10))} - {0.0})
+    mixed, softened = [], {}
+    for split in ("train", "test"):
+        logits = trained.train_logits if split == "train" else trained.test_logits
+        labels = (task.train if split == "train" else task.test)[1].cpu()
+        probs = logits.double().softmax(1)
+        for alpha in alphas:
+            place = scores(mix_outputs(probs, alpha), labels)
+            mixed.append({"alpha": alpha, "split": split, **place})
+        softened[split] = table(logits, partial(scores, labels=labels))
+    seed, epoch = trained.run.seed, trained.history[-1]["epoch"]
+    return {"seed": seed, "epoch": epoch, "mixed": mixed, "softened": softened}
 
 
-def _summary(rows: list[dict], task: train.Task, epochs: int) -> dict:
+def _after_training(config, rows: list[dict], plain: dict[int, dict]) -> list[dict]:
+    """The arms that change the outputs of cross-entropy after training."""
+    added = []
+    for seed in config.seeds:
+        base = plain.get(seed)
+        for row in final(rows, "ls", "train") if base else ():
+            alpha = row["alpha"]
+            if row["seed"] != seed or alpha == 0:
+                continue
+            temperature = at_information(base["softened"]["train"], row["i_ty"])
+            for split in ("train", "test"):
+                changed = {"mix": (alpha, _mixed(base, alpha, split))}
+                if math.isfinite(temperature):
+                    softened = softened_to(base["softened"][split], temperature)
+                    changed["temperature"] = temperature, softened
+                for arm, (strength, place) in changed.items():
+                    if place:
+                        about = {"seed": seed, "arm": arm, "alpha": alpha, "strength": strength}
+                        added.append(about | {"split": split, "epoch": base["epoch"]} | place)
+    return added
+
+
+def _mixed(base: dict, alpha: float, split: str) -> dict[str, float] | None:
+    for entry in base["mixed"]:
+        if (entry["alpha"], entry["split"]) == (alpha, split):
+            return {name: entry[name] for name in MEASURES}
+    return None
+
+
+def _summary(rows: list[dict], counts: dict[str, list[int]], epochs: int) -> dict:
     from ibtutor.info import entropy, label_smoothing_information
 
-    prior = torch.bincount(task.train[1], minlength=task.num_classes).double()
+    prior = torch.tensor(counts["train"], dtype=torch.float64)
     prior /= prior.sum()
     closed = {
         alpha: float(label_smoothing_information(alpha, prior=prior))
         for alpha in sorted({row["alpha"] for row in rows if row["arm"] == "ls"})
     }
-    test_prior = torch.bincount(task.test[1], minlength=task.num_classes).double()
+    test_prior = torch.tensor(counts["test"], dtype=torch.float64)
     return {
         "h_y": float(entropy(prior)),
         "h_y_test": float(entropy(test_prior / test_prior.sum())),
         "epochs": epochs,
-        "num_classes": task.num_classes,
-        "train_images": len(task.train[1]),
-        "test_images": len(task.test[1]),
+        "num_classes": len(counts["train"]),
+        "train_images": sum(counts["train"]),
+        "test_images": sum(counts["test"]),
         "closed_form": [{"alpha": alpha, "information": value} for alpha, value in closed.items()],
         "diverged": sum("diverged" in row for row in rows),
         "null_control": null_control(rows),

@@ -1,5 +1,6 @@
 """Kudo 2025, Figure 3 (left): networks on CIFAR-10 on the empirical information plane."""
 
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 import torch
 
 from ibtutor import data, models, train
+from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Reported, Result, network
-from ibtutor.experiments.kudo._plane import largest_gap, sweep
+from ibtutor.experiments.kudo import _plane
+from ibtutor.experiments.kudo._plane import SWEPT, Plane, largest_gap
 from ibtutor.experiments.kudo._plane_claims import claims
+
+__all__ = ["SWEPT"]
 
 TITLE = "Cross-entropy at the corner, smoothing along the curve: CIFAR-10"
 SOURCE = "Kudo 2025, Figure 3, left; Section 5.2.1"
@@ -151,10 +156,7 @@ def load(config: Config) -> train.Task:
     return train.Task(*both, mean=mean, std=std, num_classes=10)
 
 
-def run(
-    config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
-) -> Result:
-    """Rows by arm, strength, seed, split and epoch: the plane, accuracy, NLL, calibration."""
+def _plane_of(config: Config) -> Plane:
     task = load(config)
     settings = train.Settings(
         epochs=config.epochs,
@@ -168,13 +170,46 @@ def run(
         channels_last=config.model != "mlp",
     )
     pad = 1 if config.data == "digits" else 4
-    return sweep(
-        config,
+    return Plane(
         partial(build, config, task.train[0].shape[1]),
         task,
         settings,
         partial(data.random_crop_flip, pad=pad, flip=config.data != "digits"),
-        device=device,
-        progress=progress,
-        resume=resume,
+        stacked=config.model == "mlp",
     )
+
+
+def architecture(config: Config) -> str:
+    """A digest of the network."""
+    return _parts.architecture(build(config, 1 if config.data == "digits" else 3))
+
+
+def parts(config: Config) -> tuple[str, ...]:
+    """A part a run; small networks on embedded data, which share a loop, a part an arm."""
+    return _plane.parts(config, 10, stacked=config.model == "mlp")
+
+
+def run_part(
+    config: Config,
+    part: str,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    resume: Path | None = None,
+) -> Result:
+    """Rows of one part, and for cross-entropy what its outputs become after training."""
+    plane = _parts.once(_plane_of, config)
+    return _plane.run_part(config, part, plane, device=device, progress=progress, resume=resume)
+
+
+def assemble(config: Config, done: dict[str, Result]) -> Result:
+    """The rows of all parts, arms that change outputs after training, and the summary."""
+    return _plane.assemble(config, done)
+
+
+def run(
+    config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
+) -> Result:
+    """Rows by arm, strength, seed, split and epoch: the plane, accuracy, NLL, calibration."""
+    this = sys.modules[__name__]
+    return _parts.run(this, config, device=device, progress=progress, resume=resume)

@@ -1,5 +1,6 @@
 """Kudo 2025, Figure 3 (right): transformers on Flowers-102 on the empirical information plane."""
 
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -7,9 +8,13 @@ from pathlib import Path
 import torch
 
 from ibtutor import data, models, train
+from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Reported, Result
-from ibtutor.experiments.kudo._plane import largest_gap, sweep
+from ibtutor.experiments.kudo import _plane
+from ibtutor.experiments.kudo._plane import SWEPT, Plane, largest_gap
 from ibtutor.experiments.kudo._plane_claims import claims
+
+__all__ = ["SWEPT"]
 
 TITLE = "Cross-entropy at the corner, smoothing along the curve: Flowers-102"
 SOURCE = "Kudo 2025, Figure 3, right; Section 5.2.1"
@@ -160,10 +165,7 @@ def _erase(probability: float, inputs, targets, generator, run):
     return data.random_erasing(inputs, generator, probability), targets
 
 
-def run(
-    config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
-) -> Result:
-    """Rows by arm, strength, seed, split and epoch: the plane, accuracy, NLL, calibration."""
+def _plane_of(config: Config) -> Plane:
     task = load(config)
     if config.erasing:
         task = replace(task, prepare=partial(_erase, config.erasing))
@@ -181,13 +183,51 @@ def run(
         precision=config.precision,
         channels_last=True,
     )
-    return sweep(
-        config,
-        partial(build, config, task.train[0].shape[1], task.num_classes),
+    channels = task.train[0].shape[1]
+    return Plane(
+        partial(build, config, channels, task.num_classes),
         task,
         settings,
         data.random_resized_crop,
-        device=device,
-        progress=progress,
-        resume=resume,
     )
+
+
+def _num_classes(config: Config) -> int:
+    return 10 if config.data == "digits" else 102
+
+
+def architecture(config: Config) -> str:
+    """A digest of the network."""
+    channels = 1 if config.data == "digits" else 3
+    return _parts.architecture(build(config, channels, _num_classes(config)))
+
+
+def parts(config: Config) -> tuple[str, ...]:
+    """A part a run."""
+    return _plane.parts(config, _num_classes(config))
+
+
+def run_part(
+    config: Config,
+    part: str,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    resume: Path | None = None,
+) -> Result:
+    """Rows of one run, and for cross-entropy what its outputs become after training."""
+    plane = _parts.once(_plane_of, config)
+    return _plane.run_part(config, part, plane, device=device, progress=progress, resume=resume)
+
+
+def assemble(config: Config, done: dict[str, Result]) -> Result:
+    """The rows of all parts, arms that change outputs after training, and the summary."""
+    return _plane.assemble(config, done)
+
+
+def run(
+    config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
+) -> Result:
+    """Rows by arm, strength, seed, split and epoch: the plane, accuracy, NLL, calibration."""
+    this = sys.modules[__name__]
+    return _parts.run(this, config, device=device, progress=progress, resume=resume)

@@ -5,22 +5,28 @@ digit from the frozen penultimate features. Beside smoothing stand two null cont
 I(T;Y): a temperature after training, which leaves the features as they were, and weight decay.
 """
 
+import functools
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Claim, Result, network
 from ibtutor.experiments._null_control import (
     direction,
     information,
-    match_temperature,
     one_sided,
     paired,
     stays,
 )
-from ibtutor.experiments.kudo._factors import model_maker, settings
+from ibtutor.experiments._softened import at_information, softened_to, table
+from ibtutor.experiments.kudo._factors import SWEPT, key_of, model_maker, runs_of, settings, stacked
 from ibtutor.experiments.kudo._probe_summary import PROBES, summarize
 
+__all__ = ["SWEPT"]
+
+EARLY = (0.0, 0.1, 0.9)  # strengths that come first
 TITLE = "Accuracy of probes for the occluding digit, by smoothing strength"
 SOURCE = "Kudo 2025, Figure 6 and Section 5.3"
 CHAPTER = "nuisance_factors"
@@ -177,54 +183,107 @@ def _no_mirror(images: Any, generator: Any) -> Any:
     return random_crop_flip(images, generator, flip=False)
 
 
+@dataclass(frozen=True)
+class _Data:
+    train: Any
+    test: Any
+    scale: dict[str, tuple[float, ...]]
+    fingerprints: dict[str, str]
+
+
+def _opened(config: Config) -> _Data:
+    from ibtutor import data
+
+    both = load_data(config)
+    fingerprints = {
+        name: data.fingerprint(part.images, part.labels, part.nuisance)
+        for name, part in zip(("train", "test"), both, strict=True)
+    }
+    return _Data(*both, _standardization(both[0].images), fingerprints)
+
+
+def architecture(config: Config) -> str:
+    """A digest of the network."""
+    shapes = {"occluded_cifar": (3, 32, 32), "digit_pairs": (1, 8, 16 - config.overlap)}
+    if config.dataset not in shapes:
+        raise ValueError(f"dataset must be occluded_cifar or digit_pairs, got {config.dataset!r}")
+    return _parts.architecture(model_maker(config, shapes[config.dataset])())
+
+
+def parts(config: Config) -> tuple[str, ...]:
+    """A part a run: few strengths for every seed, then the control, then the other strengths.
+
+    The small network of the smoke profile trains side by side: there a kind of run is one part.
+    """
+    if stacked(config):
+        return ("all-ls", *(f"all-wd-{decay!r}" for decay in config.weight_decays))
+    early = [(s, "ls", a) for s in config.seeds for a in config.alphas if a in EARLY]
+    decays = [(s, "wd", d) for s in config.seeds for d in config.weight_decays]
+    late = [(s, "ls", a) for s in config.seeds for a in config.alphas if a not in EARLY]
+    return tuple(f"seed{s}-{arm}-{strength!r}" for s, arm, strength in early + decays + late)
+
+
+def run_part(
+    config: Config,
+    part: str,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    resume: Path | None = None,
+) -> Result:
+    """Train one run, or those that share a loop, and probe the features."""
+    from ibtutor import record, train
+
+    opened = _parts.once(_opened, config)
+    make = model_maker(config, tuple(opened.train.images.shape[1:]))
+    mine = runs_of(config, part)
+    done = train.fit(
+        make,
+        train.Task(
+            (opened.train.images, opened.train.labels),
+            (opened.test.images, opened.test.labels),
+            augment=_no_mirror if config.augment else None,
+            num_classes=10,
+            **opened.scale,
+        ),
+        mine,
+        settings(config, device),
+        device=device,
+        resume=None if resume is None else Path(resume) / "train",
+        progress=progress,
+    )
+    partial = record.Partial(None if resume is None else Path(resume) / "probes")
+    rows, plain = [], []
+    for trained in done:
+        row = partial.get(trained.run.name)
+        if row is None:
+            row = _measure(config, trained, make(), opened.train, opened.test, opened.scale, device)
+            partial.put(trained.run.name, row)
+        rows.append(row)
+        if row["method"] == "ls" and row["alpha"] == 0 and not row["diverged"]:
+            measure = functools.partial(information, labels=opened.train.labels)
+            softened = table(trained.train_logits, measure)
+            plain.append({"seed": row["seed"], "softened": softened})
+    return Result(rows, {"plain": plain}, fingerprints=opened.fingerprints)
+
+
+def assemble(config: Config, done: dict[str, Result]) -> Result:
+    """All rows, cross-entropy at matched I(T;Y), and the comparisons."""
+    found = {key_of(row): row for part in done.values() for row in part.rows}
+    plain = {e["seed"]: e["softened"] for p in done.values() for e in p.summary["plain"]}
+    order = [(s, "ls", a) for s in config.seeds for a in config.alphas]
+    order += [(s, "wd", d) for s in config.seeds for d in config.weight_decays]
+    rows = [found[key] for key in order if key in found]
+    rows += _temperature_rows(rows, plain)
+    return Result(rows, summarize(rows), fingerprints=next(iter(done.values())).fingerprints)
+
+
 def run(
     config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
 ) -> Result:
     """Train all arms, probe their features, and compare at matched I(T;Y)."""
-    from ibtutor import data, record, train
-
-    train_set, test_set = load_data(config)
-    scale = _standardization(train_set.images)
-    task = train.Task(
-        (train_set.images, train_set.labels),
-        (test_set.images, test_set.labels),
-        augment=_no_mirror if config.augment else None,
-        num_classes=10,
-        **scale,
-    )
-    make = model_maker(config, tuple(train_set.images.shape[1:]))
-    arms = [train.Run(alpha, seed) for seed in config.seeds for alpha in config.alphas]
-    arms += [
-        train.Run(0.0, seed, weight_decay=decay)
-        for seed in config.seeds
-        for decay in config.weight_decays
-    ]
-    checkpoints = None if resume is None else Path(resume) / "train"
-    done = train.fit(
-        make,
-        task,
-        arms,
-        settings(config, device),
-        device=device,
-        resume=checkpoints,
-        progress=progress,
-    )
-    partial = record.Partial(None if resume is None else Path(resume) / "probes")
-    rows, logits = [], {}
-    for trained in done:
-        row = partial.get(trained.run.name)
-        if row is None:
-            row = _measure(config, trained, make(), train_set, test_set, scale, device)
-            partial.put(trained.run.name, row)
-        rows.append(row)
-        if trained.run.strength == 0 and trained.run.weight_decay is None:
-            logits[trained.run.seed] = trained.train_logits
-    rows += _temperature_rows(rows, logits, train_set.labels)
-    fingerprints = {
-        name: data.fingerprint(part.images, part.labels, part.nuisance)
-        for name, part in (("train", train_set), ("test", test_set))
-    }
-    return Result(rows, summarize(rows), fingerprints=fingerprints)
+    this = sys.modules[__name__]
+    return _parts.run(this, config, device=device, progress=progress, resume=resume)
 
 
 def _measure(
@@ -274,30 +333,23 @@ def _measure(
     return row
 
 
-def _temperature_rows(rows: list[dict], logits: dict[int, Any], labels: Any) -> list[dict]:
+def _temperature_rows(rows: list[dict], plain: dict[int, Any]) -> list[dict]:
     """Cross-entropy softened after training to the I(T;Y) of each smoothed run.
 
-    The features are those of cross-entropy, so the probes read what they read there.
+    The features are those of cross-entropy, so the probes read what they read there. `plain` has
+    the table of each seed's outputs.
     """
-    plain = {r["seed"]: r for r in rows if r["method"] == "ls" and r["alpha"] == 0}
+    bases = {r["seed"]: r for r in rows if r["method"] == "ls" and r["alpha"] == 0}
     softened = []
     for row in rows:
         if row["method"] != "ls" or row["alpha"] == 0 or row["seed"] not in plain:
             continue
-        base, outputs = plain[row["seed"]], logits[row["seed"]]
-        temperature = match_temperature(outputs, labels, row["i_ty"])
+        outputs = plain[row["seed"]]
+        temperature = at_information(outputs, row["i_ty"])
         if temperature != temperature:  # not reached at any temperature
             continue
-        probs = (outputs.double() / temperature).softmax(1)
-        softened.append(
-            {
-                **base,
-                "method": "temperature",
-                "alpha": row["alpha"],
-                "temperature": temperature,
-                **information(probs, labels),
-            }
-        )
+        changed = {"method": "temperature", "alpha": row["alpha"], "temperature": temperature}
+        softened.append(bases[row["seed"]] | changed | softened_to(outputs, temperature))
     return softened
 
 

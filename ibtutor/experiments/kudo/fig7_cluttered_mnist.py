@@ -6,14 +6,18 @@ strokes. Beside smoothing stands weight decay at the same I(T;Y). A temperature 
 needs no run: it divides the logits, hence the map, by one number, and leaves every share as it was.
 """
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Claim, Reported, Result, network
 from ibtutor.experiments._null_control import information, one_sided, stays, t_interval
-from ibtutor.experiments.kudo._factors import model_maker, settings
+from ibtutor.experiments.kudo._factors import SWEPT, key_of, model_maker, runs_of, settings
 from ibtutor.experiments.kudo._saliency_summary import summarize
+
+__all__ = ["SWEPT"]
 
 TITLE = "Grad-CAM on self-cluttered digits, cross-entropy and label smoothing"
 SOURCE = "Kudo 2025, Figures 7 and 8 and Section 5.3"
@@ -200,56 +204,100 @@ def load_data(config: Config) -> tuple[Any, Any]:
     return both[0], both[1]
 
 
-def run(
-    config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
-) -> Result:
-    """Train all arms, map what they look at, and measure where the mass of the maps lies."""
-    from ibtutor import data, record, train
+@dataclass(frozen=True)
+class _Data:
+    train: Any
+    train_labels: Any
+    test: Any
+    test_labels: Any
+    scale: dict[str, tuple[float, ...]]
+    fingerprints: dict[str, str]
+
+
+def _opened(config: Config) -> _Data:
+    from ibtutor import data
 
     (train_set, train_labels), (test_set, test_labels) = load_data(config)
     unit = train_set.images.double() / 255
     scale = {"mean": (float(unit.mean()),), "std": (float(unit.std()),)}
-    task = train.Task(
-        (train_set.images, train_labels), (test_set.images, test_labels), num_classes=10, **scale
-    )
-    make = model_maker(config, tuple(train_set.images.shape[1:]))
-    arms = [train.Run(alpha, seed) for seed in config.seeds for alpha in config.alphas]
-    arms += [
-        train.Run(0.0, seed, weight_decay=decay)
-        for seed in config.seeds
-        for decay in config.weight_decays
-    ]
-    done = train.fit(
-        make,
-        task,
-        arms,
-        settings(config, device),
-        device=device,
-        resume=None if resume is None else Path(resume) / "train",
-        progress=progress,
-    )
-    partial = record.Partial(None if resume is None else Path(resume) / "maps")
-    rows, pieces = [], {}
-    for trained in done:
-        name = trained.run.name
-        row = partial.get(name)
-        if row is None:
-            row, piece = _measure(config, trained, make(), test_set, train_labels, scale, device)
-            partial.put(name, row, piece)
-        else:
-            piece = row.pop("arrays")
-        rows.append(row)
-        pieces[name] = piece
-    labels = test_labels[: config.saliency_size].numpy()
-    shares = {name: piece["box"] for name, piece in pieces.items()}
-    summary = summarize(rows, shares, labels)
-    summary["chance_box"] = (config.digit_size / config.canvas) ** 2
-    summary["chance_stroke"] = float(test_set.masks[: config.saliency_size].double().mean())
     fingerprints = {
         "train": data.fingerprint(train_set.images, train_labels),
         "test": data.fingerprint(test_set.images, test_labels),
     }
-    return Result(rows, summary, _pictures(config, rows, pieces, test_set, labels), fingerprints)
+    return _Data(train_set, train_labels, test_set, test_labels, scale, fingerprints)
+
+
+def architecture(config: Config) -> str:
+    """A digest of the network."""
+    return _parts.architecture(model_maker(config, (1, config.canvas, config.canvas))())
+
+
+def parts(config: Config) -> tuple[str, ...]:
+    """A part a run: the paper's arms of every seed, then the control."""
+    arms = [(s, "ls", a) for s in config.seeds for a in config.alphas]
+    arms += [(s, "wd", d) for s in config.seeds for d in config.weight_decays]
+    return tuple(f"seed{s}-{arm}-{strength!r}" for s, arm, strength in arms)
+
+
+def run_part(
+    config: Config,
+    part: str,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    resume: Path | None = None,
+) -> Result:
+    """Train one run, map what it looks at, and measure where the mass of the maps lies."""
+    from ibtutor import train
+
+    opened = _parts.once(_opened, config)
+    make = model_maker(config, tuple(opened.train.images.shape[1:]))
+    (trained,) = train.fit(
+        make,
+        train.Task(
+            (opened.train.images, opened.train_labels),
+            (opened.test.images, opened.test_labels),
+            num_classes=10,
+            **opened.scale,
+        ),
+        runs_of(config, part),
+        settings(config, device),
+        device=device,
+        resume=resume,
+        progress=progress,
+    )
+    row, piece = _measure(
+        config, trained, make(), opened.test, opened.train_labels, opened.scale, device
+    )
+    labels = opened.test_labels[: config.saliency_size].numpy()
+    shown = example_rows(labels)
+    piece |= {"example_boxes": opened.test.boxes[shown].numpy(), "labels": labels.astype("uint8")}
+    if config.dataset == "digits":  # MNIST is not ours to pass on
+        piece["example_images"] = opened.test.images[shown, 0].numpy()
+    strokes = float(opened.test.masks[: config.saliency_size].double().mean())
+    about = {"run": trained.run.name, "chance_stroke": strokes}
+    return Result([row], about, piece, opened.fingerprints)
+
+
+def assemble(config: Config, done: dict[str, Result]) -> Result:
+    """All rows, the comparisons, and arrays to draw from."""
+    there = [done[name] for name in parts(config) if name in done]
+    rows = [part.rows[0] for part in there]
+    first = there[0]
+    labels = first.arrays["labels"].astype("int64")
+    shares = {part.summary["run"]: part.arrays["box"] for part in there}
+    summary = summarize(rows, shares, labels)
+    summary["chance_box"] = (config.digit_size / config.canvas) ** 2
+    summary["chance_stroke"] = first.summary["chance_stroke"]
+    return Result(rows, summary, _pictures(there, labels), first.fingerprints)
+
+
+def run(
+    config: Config, *, device: str = "cpu", progress: bool = True, resume: Path | None = None
+) -> Result:
+    """Train all arms, map what they look at, and measure where the mass of the maps lies."""
+    this = sys.modules[__name__]
+    return _parts.run(this, config, device=device, progress=progress, resume=resume)
 
 
 def example_rows(labels: Any) -> Any:
@@ -260,21 +308,23 @@ def example_rows(labels: Any) -> Any:
     return torch.cat([torch.nonzero(labels == k)[:EXAMPLES_A_DIGIT, 0] for k in range(10)])
 
 
-def _pictures(
-    config: Config, rows: list[dict], pieces: dict[str, Any], test_set: Any, labels: Any
-) -> dict[str, Any]:
+def _pictures(there: list[Result], labels: Any) -> dict[str, Any]:
     """Arrays to draw from: example maps of the paper's arms, and mean maps around the box."""
-    shown = example_rows(labels)
-    arrays = {"example_boxes": test_set.boxes[shown].numpy(), "example_labels": labels[shown]}
-    if config.dataset == "digits":  # MNIST is not ours to pass on
-        arrays["example_images"] = test_set.images[shown, 0].numpy()
+    first = there[0].arrays
+    arrays = {
+        "example_boxes": first["example_boxes"],
+        "example_labels": labels[example_rows(labels)],
+    }
+    if "example_images" in first:
+        arrays["example_images"] = first["example_images"]
     groups: dict[str, list[Any]] = {}
-    for row, piece in zip(rows, pieces.values(), strict=True):
+    for part in there:
+        row, piece = part.rows[0], part.arrays
         if row["method"] == "ls":
             arrays[f"maps_alpha{row['alpha']:g}_seed{row['seed']}"] = piece["examples"]
-        strength = row["alpha"] if row["method"] == "ls" else row["weight_decay"]
+        _, method, strength = key_of(row)
         for which in ("others", "one"):
-            key = f"around_{row['method']}{strength:g}_{which}"
+            key = f"around_{method}{strength:g}_{which}"
             groups.setdefault(key, []).append(piece[f"around_{which}"])
     return arrays | {key: (sum(maps) / len(maps)).astype("float16") for key, maps in groups.items()}
 
