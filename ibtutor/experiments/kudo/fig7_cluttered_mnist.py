@@ -189,7 +189,8 @@ def load_data(config: Config) -> tuple[Any, Any]:
     for number, split in enumerate(("train", "test")):
         seed = 2 * config.data_seed + number
         size = config.train_size if split == "train" else config.test_size
-        source = open_split(split).take(size, seed=seed)
+        whole = open_split(split)
+        source = whole if size == len(whole.labels) else whole.take(size, seed=seed)
         digits = source.images[:, 0]
         if digits.shape[-1] != config.digit_size:
             digits = enlarge(digits.float(), config.digit_size).round().to(digits.dtype)

@@ -93,6 +93,11 @@ def test_unknown_data_are_refused():
         fig7.run(replace(TINY, dataset="fashion"), progress=False)
 
 
+def test_the_whole_data_set_need_not_be_balanced():
+    (train_set, labels), _ = fig7.load_data(replace(TINY, train_size=1297))
+    assert len(train_set.images) == len(labels) == 1297
+
+
 def test_a_residual_network_runs_too():
     result = fig7.run(
         replace(TINY, model="resnet8", layer="layer3", epochs=1, weight_decays=()), progress=False
