@@ -1,0 +1,209 @@
+"""What is claimed of Table 2, and how a run is judged by it. Written before the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ibtutor.experiments._base import Claim, Result
+from ibtutor.experiments._null_control import one_sided, paired, stays
+from ibtutor.experiments.yi import _losses
+
+CELLS = {"mlp": (0.934, 0.930, 0.932), "cnn": (0.982, 0.980, 0.980)}  # visible, without columns
+PAPER, OWN = "paper's rate", "own rate"
+WITHIN = 0.005  # a visible cell and the range of our five accuracies
+NO_GAIN = 0.01  # what another loss may be above cross-entropy and still not improve on it
+
+
+def gap(
+    result: Result, model: str, arm: str = PAPER, ours: str = "mil", theirs: str = "ce"
+) -> dict[str, float] | None:
+    """Test accuracy with the loss `ours` minus that with `theirs`, Student's 95 % interval.
+
+    `arm` is "paper's rate" or "own rate". None without two common seeds.
+    """
+    if arm not in (PAPER, OWN):
+        raise ValueError(f"arm must be {PAPER!r} or {OWN!r}, got {arm!r}")
+    return paired(
+        rows_of(result, model, ours, arm), rows_of(result, model, theirs, arm), "accuracy"
+    )
+
+
+def rows_of(result: Result, model: str, loss: str, arm: str) -> list[dict]:
+    """The rows of a network and loss in one arm."""
+    named = {"model": model, "loss": loss, "arm": arm}
+    return [row for row in result.rows if all(row[key] == value for key, value in named.items())]
+
+
+def points(found: dict[str, float]) -> str:
+    """A difference of accuracies with its interval, in percentage points.
+
+    >>> points({"difference": 0.0123, "low": -0.001, "high": 0.02})
+    '+1.23 (-0.10 to +2.00)'
+    """
+    value, low, high = (f"{100 * found[key]:+.2f}" for key in ("difference", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _gain(model: str):
+    def judge(result: Result) -> str:
+        return one_sided(gap(result, model), "above")
+
+    def control(result: Result) -> dict[str, str]:
+        return {
+            "own learning rates": stays(gap(result, model, OWN), "above"),
+            "Brier score": stays(gap(result, model, theirs="brier"), "above"),
+        }
+
+    return judge, control
+
+
+def together(found: Iterable[str]) -> str:
+    """One verdict of several parts."""
+    found = [verdict for verdict in found if verdict != "not run"]
+    if not found:
+        return "not run"
+    if len(set(found)) == 1:
+        return found[0]
+    return "partly" if "reproduced" in found or "partly" in found else "not reproduced"
+
+
+def _models(result: Result) -> list[str]:
+    return list(dict.fromkeys(row["model"] for row in result.rows))
+
+
+def _no_gain(result: Result) -> str:
+    verdicts = []
+    for model in _models(result):
+        for loss in ("lsr", "cp", "lc"):
+            found = gap(result, model, ours=loss)
+            if found is None:
+                continue
+            if found["high"] <= NO_GAIN:
+                verdicts.append("reproduced")
+            else:
+                verdicts.append("not reproduced" if found["low"] > NO_GAIN else "cannot be told")
+    return together(verdicts)
+
+
+def _cells(model: str):
+    def judge(result: Result) -> str:
+        if not result.summary.get("full", {}).get(model):
+            return "not run"
+        rows = {loss: rows_of(result, model, loss, PAPER) for loss in _losses.PAPERS}
+        if not all(rows.values()):
+            return "not run"
+        means = [sum(r["accuracy"] for r in group) / len(group) for group in rows.values()]
+        low, high = min(means) - WITHIN, max(means) + WITHIN
+        inside = [low <= cell <= high for cell in CELLS[model]]
+        return "reproduced" if all(inside) else "partly" if any(inside) else "not reproduced"
+
+    return judge
+
+
+def _slower(result: Result) -> str:
+    return together(
+        one_sided(
+            paired(
+                rows_of(result, model, "mil", PAPER),
+                rows_of(result, model, "ce", PAPER),
+                "first_accuracy",
+            ),
+            "below",
+        )
+        for model in _models(result)
+    )
+
+
+def _tracks(result: Result) -> str:
+    ranks = [
+        row["rank"]
+        for model in _models(result)
+        for row in rows_of(result, model, "mil", PAPER)
+        if row["rank"] is not None
+    ]
+    if not ranks:
+        return "not run"
+    held = [rank <= -0.8 for rank in ranks]
+    return "reproduced" if all(held) else "partly" if any(held) else "not reproduced"
+
+
+def _confounded(result: Result) -> str:
+    return together(
+        one_sided(
+            paired(
+                rows_of(result, model, "ce", OWN), rows_of(result, model, "mil", PAPER), "accuracy"
+            ),
+            "above",
+        )
+        for model in _models(result)
+    )
+
+
+def _brier(result: Result) -> str:
+    return one_sided(gap(result, "mlp", ours="brier"), "above")
+
+
+def _claims_of(model: str, name: str) -> tuple[Claim, Claim]:
+    judge, control = _gain(model)
+    cells = ", ".join(f"{cell:.3f}" for cell in CELLS[model])
+    return (
+        Claim(
+            f"{model}_gain",
+            f"With the {name} and the paper's settings, test accuracy is higher with milLoss than "
+            "with cross-entropy: the 95 % interval of the difference (Student's t, trials paired "
+            "by seed) lies above zero.",
+            "Yi and others 2022, abstract and Table 2",
+            judge,
+            control,
+        ),
+        Claim(
+            f"{model}_cells",
+            f"The visible accuracies of the {name} ({cells}) lie within 0.005 of the range of our "
+            "five losses (partly: some do).",
+            "Yi and others 2022, Table 2, without the columns",
+            _cells(model),
+        ),
+    )
+
+
+CLAIMS = (
+    *_claims_of("mlp", "MLP"),
+    *_claims_of("cnn", "CNN"),
+    Claim(
+        "no_gain_elsewhere",
+        "Label smoothing, confidence penalty and label correction do not improve on cross-entropy "
+        "by more than a point: the upper end of the 95 % interval is at most 0.01 for each "
+        "(partly: for some).",
+        "Yi and others 2022, text on Tables 2 and 3",
+        _no_gain,
+    ),
+    Claim(
+        "slower",
+        "milLoss converges more slowly: at the first measured epoch its test accuracy is below "
+        "that of cross-entropy, with the 95 % interval.",
+        "Yi and others 2022, text on Figures 4 and 14 to 17",
+        _slower,
+    ),
+    Claim(
+        "information_and_error",
+        "With milLoss, test error falls as the learned information rises: over the measured epochs "
+        "Spearman's correlation is at most -0.8 in every run (partly: in some).",
+        "Yi and others 2022, Figures 4, 14 and 15",
+        _tracks,
+    ),
+    Claim(
+        "learning_rate",
+        "Cross-entropy at its own learning rate has a higher test accuracy than milLoss at the "
+        "paper's: the 95 % interval lies above zero.",
+        "ours: is the paper's gain one of the learning rate?",
+        _confounded,
+    ),
+    Claim(
+        "brier_score",
+        "With the MLP and the paper's rate, cross-entropy plus the Brier score of weight "
+        "50 K / (2 B) has a higher test accuracy than cross-entropy: the 95 % interval lies above "
+        "zero.",
+        "ours: the Brier score is the second term on average over random batches",
+        _brier,
+    ),
+)
