@@ -9,6 +9,7 @@ from ibtutor.info.binary_gaussian import (
     binary_gaussian_information,
     gaussian_separation,
 )
+from ibtutor.info.binning import binned_information, counted_information
 from ibtutor.info.bottleneck import BottleneckSolution, critical_beta, solve_bottleneck
 from ibtutor.info.calibration import expected_calibration_error
 from ibtutor.info.diagram import (
@@ -35,6 +36,7 @@ from ibtutor.info.knn import (
     knn_entropy_bias,
     knn_mutual_information,
 )
+from ibtutor.info.noisy_inputs import noisy_information, noisy_information_bounds
 from ibtutor.info.objectives import bottleneck_objective
 from ibtutor.info.plane import InformationPlane, information_plane
 from ibtutor.info.reliability import (
@@ -69,6 +71,7 @@ __all__ = [
     "binary_gaussian_bounds",
     "binary_gaussian_error",
     "binary_gaussian_information",
+    "binned_information",
     "bottleneck_at_rate",
     "bottleneck_bound",
     "bottleneck_objective",
@@ -76,6 +79,7 @@ __all__ = [
     "calibration_gap",
     "confidence_penalty_encoder",
     "contraction_coefficient",
+    "counted_information",
     "critical_beta",
     "cross_entropy",
     "entropy",
@@ -93,12 +97,15 @@ __all__ = [
     "knn_entropy",
     "knn_entropy_bias",
     "knn_mutual_information",
+    "known_sample",
     "label_smoothing_at_rate",
     "label_smoothing_encoder",
     "label_smoothing_information",
     "label_smoothing_strength",
     "mix_outputs",
     "mutual_information",
+    "noisy_information",
+    "noisy_information_bounds",
     "normalized_mutual_information",
     "normalized_mutual_information_floor",
     "pool_labels",
@@ -116,6 +123,7 @@ _LAZY = {
     "confidence_penalty_encoder": "pooling",
     "contraction_coefficient": "certificate",
     "geometric_smoothing": "pooling",
+    "known_sample": "known_information",
     "label_smoothing_at_rate": "pooling",
     "pool_labels": "pooling",
 }

@@ -14,7 +14,8 @@ NORMS = ("euclidean", "max")
 # Above it a tree looks at nearly all points (measured by `python -m benchmarks estimators`).
 TREE_DIMENSIONS = 10
 # Distances held at once: 16 MB on a processor, 1 GB on a device.
-_CELLS_CPU, _CELLS_DEVICE = 2**22, 2**28
+_CELLS_CPU, _CELLS_DEVICE = 2**21, 2**28
+_ROWS = 64  # at least, for a product that is worth its call
 _SPARE = 5  # candidates beyond k
 # A distance computed twice differs by less: the k-th neighbor must not count as nearer than itself
 _ROUNDING = 1e-12
@@ -113,10 +114,12 @@ def _products(z: Tensor, k: int) -> Tensor:
     left, right = _augmented(z.float(), squares.float())
     # Of a sum of d products, each rounded; and of the squares themselves.
     slack = (z.shape[1] + 8) * 2.0**-24 * (squares + squares.max()) * 2
-    rows = chunk_rows(z)
+    rows = min(len(z), max(_ROWS, chunk_rows(z)))
+    held = left.new_empty(rows, len(z))
     for start in range(0, len(z), rows):
         part = slice(start, min(start + rows, len(z)))
-        near, index = _least(left[part] @ right, wanted, start)
+        half = torch.mm(left[part], right, out=held[: part.stop - start])
+        near, index = _least(half, wanted, start)
         exact = (z[part].unsqueeze(1) - z[index]).square().sum(2).sort(1).values
         result[part] = exact[:, k - 1]
         # `near` is half the squared distance less half the row's square.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ibtutor.info import _neighbors, _validate
 from ibtutor.info._validate import ArrayLike
+from ibtutor.info.binning import symbols
 from ibtutor.info.gaussian_bound import classes, latents
 
 # Nats that the entropy of a Gaussian sample of this size would be off by: above it we warn.
@@ -75,7 +76,13 @@ def knn_entropy(
 
 
 def knn_mutual_information(
-    x: ArrayLike, y: ArrayLike, k: int = 3, *, norm: str = "max", jitter: float = 0.0
+    x: ArrayLike,
+    y: ArrayLike,
+    k: int = 3,
+    *,
+    norm: str = "max",
+    jitter: float = 0.0,
+    repeats: str = "refuse",
 ) -> Tensor:
     """I(X; Y) in nats from nearest neighbors; Y continuous or discrete.
 
@@ -92,6 +99,9 @@ def knn_mutual_information(
         norm: within X and within Y: "max" as published, or "euclidean", much faster above 10
             dimensions. Between them it is always the larger of both.
         jitter: standard deviation of Gaussian noise added first to all that is floating.
+        repeats: what to do with a point that has k others at distance zero. "refuse" raises;
+            "count", for labels only, takes all equal rows as its neighbors, however many. So units
+            with exact zeros (ReLU) or of few levels can be told from labels too.
 
     Returns:
         float64 tensor without dimensions. It may be slightly negative.
@@ -101,7 +111,8 @@ def knn_mutual_information(
         ValueError: NaN, wrong or different lengths, k not below N, a class of one sample, an
             unknown norm, or a point with k others at distance zero.
 
-    Source: Kraskov et al. 2004, equation 8; Ross 2014, equation 2.
+    Source: Kraskov et al. 2004, equation 8; Ross 2014, equation 2; for repeats Gao, Kannan, Oh and
+    Viswanath 2017, algorithm 1, with its counts in Ross's formula.
 
     >>> g = torch.Generator().manual_seed(0)
     >>> x = torch.randn(2000, generator=g)
@@ -113,10 +124,14 @@ def knn_mutual_information(
     """
     x = _jittered(latents(x, "x").detach(), jitter, 0)
     k, norm = _neighbor_count(k, len(x), "x"), _norm(norm)
+    if repeats not in ("refuse", "count"):
+        raise ValueError(f"repeats must be one of refuse, count, got {repeats!r}")
     y = torch.as_tensor(y)
     if not y.is_floating_point():
         _warn_dimensions(x.shape[1], len(x), k)
-        return _ross(x, y, k, norm)
+        return _ross(x, y, k, norm, repeats == "count")
+    if repeats == "count":
+        raise ValueError("repeats='count' serves labels only; y is floating")
     y = _jittered(latents(y, "y").detach(), jitter, 1).to(x.device)
     if len(y) != len(x):
         raise ValueError(f"x and y must have as many rows, got {len(x)} and {len(y)}")
@@ -162,19 +177,29 @@ def _gauss_chi_square(d: int, count: int):
     return 2 * nodes, vectors[0] ** 2
 
 
-def _ross(x: Tensor, labels: Tensor, k: int, norm: str) -> Tensor:
+def _ross(x: Tensor, labels: Tensor, k: int, norm: str, count: bool) -> Tensor:
     groups = classes(labels, len(x), "y")
     radius = x.new_empty(len(x), dtype=torch.float64)
     own = torch.zeros(len(x), dtype=torch.float64)
+    equal = symbols(x).cpu() if count else None
     for name, rows in groups.items():
         if len(rows) < 2:
             raise ValueError(f"class {name} of y has one sample; the estimator needs at least 2")
         near = min(k, len(rows) - 1)
         rows_here = rows.to(x.device)
         radius[rows_here] = _neighbors.kth_distance(x[rows_here], near, norm)
-        _refuse_zero(radius[rows_here], near, f"x in class {name}")
-        own[rows] = _psi(near) - _psi(len(rows))
+        nearest = _psi(near).expand(len(rows))
+        if equal is not None:
+            same = equal[rows].unique(return_inverse=True, return_counts=True)
+            others = (same[2][same[1]] - 1).clamp(min=1)
+            nearest = torch.where(radius[rows_here].cpu() > 0, nearest, _psi_of(others))
+        else:
+            _refuse_zero(radius[rows_here], near, f"x in class {name}")
+        own[rows] = nearest - _psi(len(rows))
     within = _neighbors.count_within(x.double(), radius, norm) + 1  # the k-th itself
+    if equal is not None:
+        others = (equal.bincount()[equal] - 1).to(x.device)
+        within = torch.where(radius > 0, within, others.clamp(min=1))
     return _psi(len(x)) + own.mean().to(x.device) - _psi_of(within).mean()
 
 
@@ -232,8 +257,8 @@ def _refuse_zero(distance: Tensor, k: int, name: str) -> None:
         raise ValueError(
             f"{name}: {int(zero.sum())} of {len(distance)} points have {k} others at distance "
             "zero, and the logarithm of zero does not exist: repeated values have no density. "
-            "Count them instead (mutual_information of the joint table), or pass jitter=1e-10 and "
-            "know that the result then hangs on it."
+            "Count them instead (counted_information; repeats='count' in knn_mutual_information), "
+            "or pass jitter=1e-10 and know that the result then hangs on it."
         )
 
 

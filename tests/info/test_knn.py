@@ -284,3 +284,50 @@ def test_jitter_is_an_answer_about_the_jitter():
     z = torch.randint(2, (400, 1), generator=torch.Generator().manual_seed(0)).double()
     values = [knn_entropy(z, jitter=s).item() for s in (1e-3, 1e-6)]
     assert values[0] - values[1] == pytest.approx(math.log(1e3), abs=1e-4)
+
+
+# --- rows that repeat -----------------------------------------------------------------------------
+
+
+@given(st.integers(2, 4), st.integers(0, 10**6))
+def test_counted_repeats_of_a_symbol_are_counts(k, seed):
+    # All rows repeat: psi of counts in place of their logarithms.
+    rng = np.random.default_rng(seed)
+    z, y = np.repeat(np.arange(4), 20), rng.permutation(np.arange(80) % k)
+    terms = []
+    for i in range(80):
+        same = max(((z == z[i]) & (y == y[i])).sum() - 1, 1)
+        own = min(3, (y == y[i]).sum() - 1)
+        if same >= own:  # as many at distance zero as neighbors asked for
+            m = (z == z[i]).sum() - 1
+        else:
+            r = np.sort(np.abs(z[y == y[i]] - z[i]))[own]
+            same, m = own, (np.abs(z - z[i]) < r - 1e-9).sum()
+        terms.append(special.psi(same) - special.psi((y == y[i]).sum()) - special.psi(m))
+    found = knn_mutual_information(z.astype(float), y, repeats="count").item()
+    assert found == pytest.approx(special.psi(80) + np.mean(terms), abs=1e-9)
+
+
+def test_counting_repeats_changes_nothing_where_none_are():
+    x, y = normal(200, 3, 0), torch.arange(200) % 4
+    plain, counting = (quiet(knn_mutual_information, x, y, repeats=r) for r in ("refuse", "count"))
+    assert counting == plain
+
+
+def test_exact_zeros_of_a_relu():
+    from ibtutor.info.known_information import known_sample
+
+    errors = []
+    for seed in range(8):
+        known = known_sample("relu", n=2000, d=2, num_classes=3, strength=2.0, seed=2 * seed)
+        found = quiet(knn_mutual_information, known.z, known.labels, repeats="count")
+        errors.append(found - known.information)
+    assert np.mean(errors) == pytest.approx(0, abs=4 * np.std(errors) / math.sqrt(8) + 0.02)
+
+
+def test_repeats_are_for_labels():
+    x = normal(10, 1, 0)
+    with pytest.raises(ValueError, match="serves labels only"):
+        knn_mutual_information(x, x, repeats="count")
+    with pytest.raises(ValueError, match="repeats must be one of refuse, count, got 'drop'"):
+        knn_mutual_information(x, [0, 1] * 5, repeats="drop")
