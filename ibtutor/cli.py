@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ibtutor.course import commands as course
+
 app = typer.Typer(
     help="Label smoothing as an information bottleneck: experiments, records and data.",
     no_args_is_help=True,
@@ -20,6 +22,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Download and check the real data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(course.app, name="course")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Profile = Annotated[str, typer.Option(help="smoke, quick or paper.")]
