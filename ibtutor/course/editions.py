@@ -61,6 +61,8 @@ def build(
     make = notebooks.for_students if edition == "student" else notebooks.for_instructors
     made = {chapter: make(chapter) for chapter in chapters}
     graded = assignments.find(course or root / "course")
+    if with_slides:
+        slides.check_executed(chapters)
     out = source.empty_folder(out)
     written = [_write(out / _place(c), notebook) for c, notebook in made.items()]
     shown = "left out."

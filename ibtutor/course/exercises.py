@@ -123,10 +123,10 @@ def divided(text: str) -> tuple[str, str]:
     return text.rstrip(), ""
 
 
-def test_of(code: str) -> str:
+def visible_test(code: str) -> str:
     """The checks of a solution: its top-level statements that call `check`.
 
-    >>> test_of('x = 1\\ncheck("one", x, 1)\\nprint(x)')
+    >>> visible_test('x = 1\\ncheck("one", x, 1)\\nprint(x)')
     'check("one", x, 1)'
     """
     lines = code.splitlines()
@@ -148,7 +148,7 @@ def stub_of(code: str) -> str:
     <BLANKLINE>
     y = ...  # your code
     """
-    used = {n.id for n in ast.walk(ast.parse(test_of(code))) if isinstance(n, ast.Name)}
+    used = {n.id for n in ast.walk(ast.parse(visible_test(code))) if isinstance(n, ast.Name)}
     parts, seen = [], set()
     for node in ast.parse(code).body:
         if isinstance(node, ast.FunctionDef) and node.name in used - seen:

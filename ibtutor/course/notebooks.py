@@ -12,7 +12,7 @@ from ibtutor.course.exercises import (
     is_solution,
     pieces,
     stub_of,
-    test_of,
+    visible_test,
 )
 
 # What a full answer shows, and for how many points. By kind of exercise.
@@ -50,7 +50,7 @@ def check_solved(chapter: source.Chapter, found: list[Exercise]) -> None:
                 f"{chapter.slug}, exercise {one.number}: a solution was expected (a cell tagged "
                 "`solution`, or <details>), none was found"
             )
-        if "code" in one.kind and not test_of(one.code):
+        if "code" in one.kind and not visible_test(one.code):
             raise ValueError(
                 f"{chapter.slug}, exercise {one.number}: code without a visible test; let its "
                 "solution end with `check(...)` at top level"
@@ -82,7 +82,7 @@ def for_students(chapter: source.Chapter) -> Any:
 def _open_cells(cell: Any, number: str) -> list[Any]:
     """A stub in the place of a solution, and the solution's checks as its test."""
     code = without_title(cell.source)
-    stub, test = stub_of(code), test_of(code)
+    stub, test = stub_of(code), visible_test(code)
     head = f"# Exercise {number}: your code."
     if not test:
         return [code_cell(head, tags=[f"answer-{number}"])]

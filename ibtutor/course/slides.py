@@ -71,12 +71,7 @@ def deck(part: str, chapters: list[source.Chapter]) -> Any:
     """One notebook for a part, with the metadata that cuts it into slides."""
     import nbformat
 
-    stale = [c.slug for c in chapters if not _is_executed(c)]
-    if stale:
-        raise RuntimeError(
-            f"slides show what the pages computed, and {', '.join(stale)} was not executed as it "
-            "stands: run `make book` first, or leave the slides out: --no-slides"
-        )
+    check_executed(chapters)
     notebook = nbformat.v4.new_notebook()
     notebook.cells = [_slide(f"# {part}\n\n" + "\n".join(_contents(chapters)), "slide")]
     for chapter in chapters:
@@ -85,6 +80,15 @@ def deck(part: str, chapters: list[source.Chapter]) -> Any:
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     notebook.metadata["language_info"] = {"name": "python"}
     return notebook
+
+
+def check_executed(chapters: list[source.Chapter]) -> None:
+    """Raise RuntimeError unless `make book` executed these pages as they stand."""
+    if stale := [c.slug for c in chapters if not _is_executed(c)]:
+        raise RuntimeError(
+            f"slides show what the pages computed, and {', '.join(stale)} was not executed as it "
+            "stands: run `make book` first, or leave the slides out: --no-slides"
+        )
 
 
 def _contents(chapters: list[source.Chapter]) -> list[str]:
