@@ -7,6 +7,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -87,6 +88,12 @@ def run(
         float | None, typer.Option(help="Stop after so long; unfinished runs go on next time.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that work side by side.")] = 1,
+    backend: Annotated[
+        str, typer.Option(help="local, or dask: the workers of a cluster, each run a task.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of dask's scheduler, like tcp://127.0.0.1:8786.")
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Forget unfinished runs and parts.")
     ] = False,
@@ -100,8 +107,14 @@ def run(
 
     if (experiment is None) != queue:
         raise ValueError("name one experiment, or give --queue for all that is missing")
-    _check_device(device)
-    options = {"device": device, "progress": not quiet, "fresh": fresh, "jobs": jobs}
+    if backend not in ("local", "dask"):
+        raise ValueError(f"backend must be local or dask, got {backend!r}")
+    if (backend == "dask") != (address is not None):
+        raise ValueError("--backend dask and --address of its scheduler go together")
+    if backend == "local":
+        _check_device(device)
+    options = {"device": device, "progress": not quiet, "fresh": fresh}
+    options |= {"jobs": jobs, "address": address}
     if not queue and minutes is None:
         print(experiments.execute(experiment, profile or "smoke", **options))
         return
@@ -124,11 +137,25 @@ def worker(
 
 @app.command()
 def parts(
-    experiment: str, profile: Annotated[str, typer.Option()] = "paper", as_json: Json = False
+    experiment: Annotated[str, typer.Argument(help="An experiment, or: import.")],
+    folder: Annotated[Path | None, typer.Argument(help="With import: where the files are.")] = None,
+    profile: Annotated[str, typer.Option(help="smoke, quick or paper.")] = "paper",
+    as_json: Json = False,
 ) -> None:
-    """List the parts of an experiment: which are done, where, and which are missing."""
+    """List the parts of an experiment: which are done, where, and which are missing.
+
+    `ibtutor parts import FOLDER` takes in parts that somebody sent; exit code 1 if one is refused.
+    """
     from ibtutor import experiments
 
+    if (experiment == "import") != (folder is not None):
+        raise ValueError("name an experiment, or `import` and a folder")
+    if folder is not None:
+        rows = experiments.take_in(folder)
+        _print(rows, as_json)
+        if any(row["state"] == "refused" for row in rows):
+            raise typer.Exit(1)
+        return
     rows = experiments.parts_of(experiment, profile)
     _print(rows, as_json)
     if not as_json:

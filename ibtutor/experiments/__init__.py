@@ -12,6 +12,7 @@ str` (what came of it, in one sentence with a number) and `run(config, *, device
 """
 
 from ibtutor.experiments._base import Claim, Reported, Result
+from ibtutor.experiments._exchange import take_in
 from ibtutor.experiments._ledger import ledger, pending
 from ibtutor.experiments._matrix import details, matrix, summary
 from ibtutor.experiments._null_control import t_interval
@@ -58,6 +59,7 @@ __all__ = [
     "run_for",
     "summary",
     "t_interval",
+    "take_in",
     "verdict_table",
     "verdict_word",
     "verify",

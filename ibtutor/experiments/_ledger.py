@@ -6,18 +6,22 @@ from types import ModuleType
 from ibtutor import record
 from ibtutor.experiments._registry import ids, load
 from ibtutor.experiments._run import recorded
+from ibtutor.experiments._verdicts import verdict_word
 
 
 def ledger() -> list[dict[str, str]]:
     """One row a claim: experiment, chapter, claim, source, profile, verdict, null control, state.
 
-    The verdict is that of the fullest record that judged the claim: paper scale, else quick. A
-    claim that no record judged is `not run`; one whose record `verify` found to have drifted is
-    `stale`.
+    The verdict is that of the fullest complete record that judged the claim: paper scale, else
+    quick. A claim that no record judged is `not run`; one whose record `verify` found to have
+    drifted is `stale`. `so_far` is what an unfinished run at the paper's scale says, in words, with
+    the share of it that was run; it never stands for the verdict.
     """
     rows = []
     for experiment in ids():
-        records = _records(experiment)
+        everything = _records(experiment)
+        records = [found for found in everything if not found.share]
+        unfinished = next((r for r in everything if r.share and r.profile == "paper"), None)
         for claim in load(experiment).CLAIMS:
             found = [r for r in records if r.verdicts[claim.id]["verdict"] != "not run"]
             best = found[0] if found else None
@@ -35,6 +39,7 @@ def ledger() -> list[dict[str, str]]:
                     "controls": judged.get("controls", {}),
                     "changed": claim.changed,
                     "state": _state(experiment, best),
+                    "so_far": _so_far(unfinished, claim.id),
                 }
             )
     return rows
@@ -56,22 +61,33 @@ def _state(experiment: str, best: record.Record | None) -> str:
     return "stale" if drift else "current"
 
 
-def pending() -> list[dict[str, str]]:
-    """Experiments without a paper-scale record, with what each one waits for.
+def _so_far(unfinished: record.Record | None, claim: str) -> str:
+    if unfinished is None:
+        return ""
+    about = unfinished.experiment, unfinished.profile, unfinished.share
+    return verdict_word(unfinished.verdicts[claim]["verdict"], *about)
 
-    The reason is `not run`, `no data` (real data it needs is not on this machine) or `no GPU`.
+
+def pending() -> list[dict[str, str]]:
+    """Experiments without a complete paper-scale record, with what each one waits for.
+
+    The reason is `not run`, `no data` (real data it needs is not on this machine) or `no GPU`;
+    `parts` says what there is of an unfinished run.
     """
     rows = []
     for experiment in ids():
         try:
-            recorded(experiment, "paper")
+            found = recorded(experiment, "paper")
+            if not found.share:
+                continue
+            share, detail = found.share, found.scale
         except record.RecordError as error:
-            reason, detail = _reason(load(experiment)), str(error)
-            records = _records(experiment)
-            has = records[0].profile if records else "none"
-            rows.append(
-                {"experiment": experiment, "reason": reason, "recorded": has, "detail": detail}
-            )
+            share, detail = "", str(error)
+        whole = [r.profile for r in _records(experiment) if not r.share]
+        rows.append(
+            {"experiment": experiment, "reason": _reason(load(experiment))}
+            | {"recorded": (whole or ["none"])[0], "parts": share or "none", "detail": detail}
+        )
     return rows
 
 

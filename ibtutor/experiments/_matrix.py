@@ -46,11 +46,21 @@ def summary() -> Html:
             if trained
             else "none of them with a trained network"
         )
+        some = [share for e in mine if e not in full if (share := _share(e))]
+        started = f" Begun at the paper's scale: {len(some)}." if some else ""
         sentences.append(
             f"<strong>{html.escape(name)}</strong>: {len(mine)} experiments, {len(full)} recorded "
-            f"at the paper's scale ({networks}), {len(small)} at a small scale only."
+            f"at the paper's scale ({networks}), {len(small)} at a small scale only.{started}"
         )
     return Html("<p>" + " ".join(sentences) + "</p>")
+
+
+def _share(experiment: str) -> str:
+    """What there is of an unfinished run at the paper's scale, as "2 of 3 seeds"; "" if none."""
+    try:
+        return recorded(experiment, "paper").share
+    except record.RecordError:
+        return ""
 
 
 def matrix(paper: str) -> Html:
@@ -78,6 +88,8 @@ def _row(experiment: str) -> tuple[str, ...]:
         saw = (
             f"{html.escape(module.finding(found))} <small>{html.escape(found.scale)}</small>{stale}"
         )
+    if (share := _share(experiment)) and profile != "paper":
+        saw += f" <small>At the paper's scale so far: {html.escape(share)}.</small>"
     return link, html.escape(module.SAYS), saw, chips, control or "not asked"
 
 
@@ -109,7 +121,7 @@ def details(paper: str, *, ours: bool = False, fold: str | None = None) -> Html:
                     html.escape(module.FIGURE),
                     notes.words(claim),
                     chip(claim["verdict"], experiment, claim["profile"]),
-                    html.escape(scale),
+                    html.escape(scale) + _so_far(claim),
                     control_word(claim),
                 )
             )
@@ -118,6 +130,13 @@ def details(paper: str, *, ours: bool = False, fold: str | None = None) -> Html:
     if fold is None:
         return Html(table)
     return Html(f"<details><summary>{html.escape(fold)}</summary>{table}</details>")
+
+
+def _so_far(claim: dict[str, Any]) -> str:
+    said = claim["so_far"]
+    if said in ("", "not run"):
+        return ""
+    return f"<br><small>At the paper's scale so far: {html.escape(said)}.</small>"
 
 
 def _claims(experiment: str, *, ours: bool) -> list[dict[str, Any]]:

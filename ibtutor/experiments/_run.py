@@ -12,6 +12,7 @@ from typing import Any
 from ibtutor import record
 from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Result
+from ibtutor.experiments._cluster import spread
 from ibtutor.experiments._registry import ids, load, profile_config
 from ibtutor.experiments._sweep import Sweep
 from ibtutor.experiments._work import Speed, locked, say, work
@@ -34,12 +35,14 @@ def execute(
     progress: bool = True,
     fresh: bool = False,
     jobs: int = 1,
+    address: str | None = None,
 ) -> Path:
     """Run an experiment in a profile and write its record; a killed run goes on where it was.
 
     `fresh` throws unfinished runs and parts away first. Returns the record's path.
     """
-    run_for([experiment], profile, device=device, progress=progress, fresh=fresh, jobs=jobs)
+    options = {"device": device, "progress": progress, "fresh": fresh}
+    run_for([experiment], profile, jobs=jobs, address=address, **options)
     path = record.find(experiment, profile)
     if path is None:
         raise record.RecordError(f"{experiment}.{profile} was not finished")
@@ -55,25 +58,36 @@ def run_for(
     progress: bool = True,
     fresh: bool = False,
     jobs: int = 1,
+    address: str | None = None,
 ) -> list[dict[str, Any]]:
     """Run missing parts of experiments, for so many minutes or to the end; see `left`.
 
-    With `jobs` so many processes work side by side. Records of what is complete are written.
+    With `jobs` so many processes work side by side; `address` is that of a dask scheduler, whose
+    workers do it instead. Records of what is complete are written.
     """
     if minutes is not None and not minutes > 0:
         raise ValueError(f"minutes must be above 0, got {minutes:g}")
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     until = None if minutes is None else time.time() + 60 * minutes
-    sweeps = [Sweep(experiment, profile) for experiment in experiments]
-    for sweep in sweeps:
+    sweeps = []
+    for sweep in [Sweep(experiment, profile) for experiment in experiments]:
         if fresh:
             sweep.forget()
-        put_aside_damaged(sweep)
-    if jobs == 1:
+        try:
+            put_aside_damaged(sweep)
+        except record.RecordError as error:
+            if len(experiments) == 1:
+                raise
+            say(str(error))
+        else:
+            sweeps.append(sweep)
+    if address is not None:
+        spread(sweeps, address, device=device, until=until)
+    elif jobs == 1:
         work(sweeps, device=device, until=until, progress=progress, failed=_told(experiments))
     else:
-        _side_by_side(experiments, profile, device, until, jobs)
+        _side_by_side([s.experiment for s in sweeps], profile, device, until, jobs)
     for sweep in sweeps:
         finish(sweep)
     return left(sweeps, device, jobs)

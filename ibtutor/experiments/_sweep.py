@@ -128,19 +128,22 @@ class Sweep:
 
     def put(self, name: str, result: Result, provenance: Mapping[str, Any]) -> Path:
         """Write a finished part and forget its unfinished state."""
-        part = Part(
-            self.experiment,
-            self.profile,
-            name,
-            self.identity(name),
-            result.rows,
-            result.summary,
-            dict(provenance),
-            result.arrays,
-        )
-        path = _parts.write(self.path(name), part)
+        path = _parts.write(self.path(name), self.part(name, result, provenance))
         shutil.rmtree(self.unfinished(name), ignore_errors=True)
         return path
+
+    def part(self, name: str, result: Result, provenance: Mapping[str, Any]) -> Part:
+        """A finished part as its file holds it."""
+        return Part(
+            experiment=self.experiment,
+            profile=self.profile,
+            part=name,
+            identity=self.identity(name),
+            rows=record.plain(result.rows),
+            summary=record.plain(result.summary),
+            provenance=dict(provenance),
+            arrays=result.arrays,
+        )
 
     def assemble(self, done: Mapping[str, Part]) -> Result:
         """The result of the parts there are."""
