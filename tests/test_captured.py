@@ -81,7 +81,7 @@ def test_a_captured_run_goes_on_to_the_same_numbers(tmp_path):
 @CARD
 def test_a_step_that_waits_is_not_captured(capsys):
     def waiting(logits, labels, strength):
-        assert float(logits.sum()) == float(logits.sum())  # reads a value back
+        assert float(logits.detach().sum()) < 1e9  # reads a value back
         return torch.nn.functional.cross_entropy(logits, labels)
 
     done = _fit(SETTINGS, Run(0.0, loss=waiting))
