@@ -9,12 +9,14 @@ __version__ = "0.1.0.dev0"
 
 _NAMESPACES = (
     "checks",
+    "course",
     "data",
     "experiments",
     "info",
     "losses",
     "models",
     "plots",
+    "predict",
     "probes",
     "record",
     "saliency",

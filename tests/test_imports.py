@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ibtutor"
 
 # From low to high. A namespace may use those below it; beside it only where NEIGHBORS says so.
 LAYERS = [
-    {"info", "checks", "_files", "_progress", "provenance"},
+    {"info", "checks", "predict", "_files", "_progress", "provenance"},
     {"data", "models", "losses"},
     {"train", "_training", "record", "plots", "probes", "saliency"},
     {"experiments", "course"},
