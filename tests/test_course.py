@@ -290,3 +290,58 @@ def test_bad_use_says_what_was_received(tmp_path, monkeypatch, capsys, arguments
 
 def test_editions_have_names():
     assert editions.EDITIONS == ("student", "instructor")
+
+
+# --- the pages for teachers ----------------------------------------------------------------------
+
+
+def page(name):
+    return (pages.BOOK / "course" / f"{name}.md").read_text("utf8")
+
+
+def test_the_syllabus_states_the_minutes_that_the_chapters_state():
+    rows = re.findall(r"^\| \d\. .*?/book/(\w+)\.html\) \| (\d+) \|", page("syllabus"), re.M)
+    assert len(rows) == 8
+    stated = {slug: source.minutes(CHAPTERS[slug].notebook().cells) for slug, _ in rows}
+    assert {slug: int(minutes) for slug, minutes in rows} == stated
+
+
+def test_a_lecture_takes_ninety_minutes():
+    cards = re.findall(r"grid-item-card\} \d\. .*\n(.*)\n", page("syllabus"))
+    assert len(cards) == 8
+    totals = [sum(int(part.split()[0]) for part in card.split(" · ")) for card in cards]
+    assert totals == [90] * 8
+
+
+def test_what_is_to_be_run_live_is_a_heading_of_a_chapter():
+    text = page("guide") + page("syllabus").replace("live: *", "**Live:** *")
+    named = re.findall(r"\*\*Live:\*\* \*([^*]+)\*", text)
+    assert len(named) >= 15
+    cells = [cell for c in CHAPTERS.values() for cell in c.notebook().cells]
+    headings = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert not [what for what in named if f"# {what}" not in headings]
+
+
+def test_the_table_of_submissions_is_that_of_the_test():
+    from tests.test_course_grading import EXPECTED
+
+    rows = re.findall(r"^\| [^|]+ \| (\d) \| ", page("guide"), re.M)
+    assert [int(score) for score in rows[: len(EXPECTED)]] == [s for s, _ in EXPECTED.values()]
+
+
+def test_the_rubric_of_the_guide_is_that_of_the_notebooks():
+    rows = re.findall(r"^\| (recall|derive|code|research) \| (\d) \|", page("guide"), re.M)
+    assert {kind: int(value) for kind, value in rows} == {
+        kind: notebooks.points(kind) for kind, _ in rows
+    }
+    assert len(rows) == 4
+
+
+@each_chapter
+def test_every_exercise_has_an_anchor_on_its_page(chapter):
+    built = pages.ROOT / "_build" / "html" / "book" / f"{chapter.slug}.html"
+    if not built.exists():
+        pytest.skip("the site is not built: run `make book` first")
+    found = re.findall(r'<p id="exercise-(\d+)">', built.read_text("utf8"))
+    given = exercises(chapter.notebook().cells)
+    assert found == [str(one.number) for one in given]

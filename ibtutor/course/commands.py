@@ -34,7 +34,7 @@ def grade(
         "grades.csv"
     ),
     seconds: Annotated[int, typer.Option(help="Limit for one cell.")] = 10,
-    gigabytes: Annotated[float, typer.Option(help="Memory limit for one student.")] = 8,
+    gigabytes: Annotated[float, typer.Option(help="Memory limit for one student.")] = 6,
     keep: Annotated[
         Path | None, typer.Option(help="Keep nbgrader's course here: feedback, written answers.")
     ] = None,

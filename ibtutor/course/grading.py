@@ -26,12 +26,10 @@ from ibtutor.course.mending import grade_id, rebuilt
 CONFIG = """\
 c = get_config()
 c.CourseDirectory.root = {root!r}
-c.ExecutePreprocessor.timeout = {seconds}
-c.ExecutePreprocessor.interrupt_on_timeout = True
-c.ExecutePreprocessor.kernel_name = "python3"
-c.Execute.error_on_timeout = None
-c.Execute.execute_retries = 0
-c.ExecutePreprocessor.startup_timeout = 120
+c.Execute.timeout = c.ExecutePreprocessor.timeout = {seconds}
+c.Execute.interrupt_on_timeout = True
+c.Execute.kernel_name = "python3"
+c.Execute.startup_timeout = 120
 c.ClearSolutions.code_stub = {{"python": "# YOUR CODE HERE\\nraise NotImplementedError()"}}
 """
 FIELDS = ("student", "assignment", "score", "of", "by_hand", "note")
@@ -44,7 +42,7 @@ def grade(
     out: Path,
     *,
     seconds: int = 10,
-    gigabytes: float = 8,
+    gigabytes: float = 6,
     keep: Path | None = None,
     book: Path | None = None,
 ) -> list[dict[str, Any]]:
@@ -201,6 +199,8 @@ class _Course:
         """Run nbgrader in a session of its own; None if it was killed at the limit."""
         env = {k: v for k, v in os.environ.items() if "TOKEN" not in k and "SECRET" not in k}
         env |= {"OMP_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1", "HOME": str(self.home)}
+        scripts = str(Path(sys.executable).parent)  # nbgrader calls alembic by name
+        env["PATH"] = os.pathsep.join([scripts, env.get("PATH", "")])
         env |= {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "JUPYTER_PLATFORM_DIRS": "1"}
         process = subprocess.Popen(
             [*self.nbgrader, *arguments],
