@@ -279,3 +279,14 @@ def test_bad_options():
         data.gaussian_blur(X, 0.5, max_sigma=-1)
     with pytest.raises(ValueError, match="patch must be at least 1, got 0"):
         data.coarse_dropout(X, 0.5, seeded(), patch=0)
+
+
+def test_constants_reach_each_kind():
+    x, level = random(6, 1, 8, 8), torch.full((6,), 0.5)
+    scaled = {"max_sigma": 4.0, "patch": 2}
+    blurred = data.degrade(x, level, torch.ones(6).long(), seeded(), **scaled)
+    assert torch.equal(blurred, data.gaussian_blur(x, level, max_sigma=4.0))
+    dropped = data.degrade(x, level, 2 * torch.ones(6).long(), seeded(), **scaled)
+    assert torch.equal(dropped, data.coarse_dropout(x, level, seeded(), patch=2))
+    assert (dropped == 0).double().mean() == pytest.approx(0.5, abs=1e-9)
+    assert not torch.equal(dropped, data.degrade(x, 0.5, "dropout", seeded()))
