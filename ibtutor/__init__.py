@@ -12,6 +12,7 @@ _NAMESPACES = (
     "course",
     "data",
     "experiments",
+    "explorer",
     "info",
     "losses",
     "models",

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("selenium", reason="selenium is not installed: pip install -e '.[test]'")
 
-from tools import browser
+from tools import browser, weights
 
 PAGES = browser.pages()
 CHAPTER = "book/optimal_smoothing.html"  # many formulas
@@ -93,6 +93,17 @@ def test_print_opens_proofs_and_leaves_solutions_as_the_reader_did(site, page):
     for (name, before), (_, printed) in zip(paper["before"], paper["folds"], strict=True):
         assert printed == (before or not name.startswith(KEPT)), name
     assert paper["after"] == paper["before"]
+
+
+@each_page
+def test_a_page_sends_at_most_a_megabyte_without_fonts(site, page):
+    assert weights.without_fonts(site.weight(page)) <= weights.LIMIT
+
+
+@each_page
+def test_nothing_jumps_while_a_page_loads(site, page):
+    """No picture comes without its size, and the explorer has its room before it runs."""
+    assert site.shift(page) < 0.02
 
 
 # --- one page ------------------------------------------------------------------------------------

@@ -20,6 +20,14 @@ from tools import browser
 PAGE = "book/explorer.html"
 NEAR = 1e-6
 ALPHA = "\N{GREEK SMALL LETTER ALPHA}"
+# Pages that hold it or a part of it, with the number of its pictures.
+EMBEDDED = {
+    PAGE: 5,
+    "book/index.html": 3,
+    "book/sweeping_the_curve.html": 3,
+    "book/smoothing_penalty_vib.html": 1,
+    "book/contradicting_labels.html": 1,
+}
 CONTROLS = "#ib-explorer :is(input, select, button)"
 
 pytestmark = [
@@ -350,17 +358,52 @@ def test_the_puzzle_answers(explorer):
             assert abs(number(re.search(rf"at {ALPHA} = (\S+),", said)[1]) - half) < NEAR
 
 
-def test_without_scripts_a_picture_stands_there(site):
+@pytest.mark.parametrize(("page", "svgs"), EMBEDDED.items())
+def test_without_scripts_a_picture_and_its_words_stand_there(site, page, svgs):
     find = (
-        "const picture = document.querySelector('#ib-explorer + .cell figure img');"
+        "const picture = document.querySelector('#ib-explorer + figure img');"
+        "const words = document.querySelector('#ib-explorer + figure figcaption');"
         "return [document.querySelectorAll('#ib-explorer svg').length,"
-        " picture ? picture.getBoundingClientRect().height > 100 && picture.alt.length > 50 : null]"
+        " picture ? picture.getBoundingClientRect().height > 100 && picture.alt.length > 50"
+        " && words.innerText.includes('at rest') : null]"
     )
-    site.open(PAGE)
-    assert site.driver.execute_script(find) == [5, None]
+    site.open(page)
+    assert site.driver.execute_script(find) == [svgs, None]
     with site.no_javascript():
-        site.driver.get(site.address + PAGE)
+        site.driver.get(site.address + page)
         assert site.driver.execute_script(find) == [0, True]
+
+
+@pytest.mark.parametrize("page", [page for page in EMBEDDED if page != PAGE])
+def test_a_chapter_holds_its_part_with_the_packages_numbers(site, page):
+    """Moved by a link to a setting, which also brings the reader there."""
+    site.open(page + "#alpha=0.3&beta=0.7&k=7&dissent=0.1&p=0.4")
+    found = site.driver.execute_script(
+        "const numbers = {};"
+        "for (const e of document.querySelectorAll('#ib-explorer [data-number]'))"
+        "  numbers[e.dataset.number] = e.textContent;"
+        "const box = document.getElementById('ib-explorer').getBoundingClientRect();"
+        "return [numbers, box.top, innerHeight, document.querySelector('[data-more]').href]"
+    )
+    numbers, top, height, more = found
+    assert more.startswith(site.address + PAGE + "#alpha=0.3&beta=0.7&k=7")
+    assert "index" in page or 0 <= top < height / 2
+    wanted = expected_of_one_label(0.3, prior_of("equal", 7))
+    output = torch.tensor([0.4, 0.6 * 0.7, 0.6 * 0.3], dtype=torch.float64)
+    wanted |= expected_of_losses(0.3, 0.7, output, 7)
+    w = votes_of(0.1)
+    q = info.pool_labels(w, info.mix_outputs(torch.eye(2).double(), 0.3))
+    wanted["arithmetic_ity"] = info.information_plane(q, p_y_given_x=w).i_ty
+    if "index" in page:
+        kept = f"{float(wanted['kept']):.3f} of {float(wanted['h_y']):.3f} nats"
+        assert kept in text(site.driver, "[data-sentence=one]")
+    else:
+        compare(numbers, {name: value for name, value in wanted.items() if name in numbers})
+
+
+def test_a_chapter_takes_an_address_without_a_setting_as_a_section(site):
+    site.open("book/sweeping_the_curve.html#no-such-section")
+    assert text(site.driver, "[data-notes]") == ""
 
 
 def test_it_runs_from_a_plain_folder(site):

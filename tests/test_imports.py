@@ -17,7 +17,7 @@ LAYERS = [
     {"info", "checks", "predict", "_files", "_progress", "provenance"},
     {"data", "models", "losses"},
     {"train", "_training", "record", "plots", "probes", "saliency"},
-    {"experiments", "course"},
+    {"experiments", "course", "explorer"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

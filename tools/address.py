@@ -25,7 +25,7 @@ DOCUMENTATION = re.compile(r"https://[\w.-]+\.github\.io/ibtutor(?![\w-])")
 VERSION = r"\d+\.\d+\.\d+(?:\.dev\d+)?"
 REF = rf"(?:main|v{VERSION})"
 ARCHIVE = re.compile(rf"(/archive/refs/)(?:heads/main|tags/v{VERSION})(?=\.zip)")
-COLAB = re.compile(rf"https://colab\.research\.google\.com/github/[\w.-]+/ibtutor/blob/{REF}(?=/)")
+COLAB = "https://colab.research.google.com/github/"
 BRANCH = re.compile(rf"(^  branch: ){REF}$", re.MULTILINE)
 STATED_VERSION = re.compile(rf'(^(?:__version__ = "|version: "?)){VERSION}(?="?$)', re.MULTILINE)
 
@@ -50,8 +50,12 @@ class Address:
     @property
     def colab(self) -> str:
         """Where Colab opens the files of this version."""
-        path = self.repository.removeprefix("https://github.com/")
-        return f"https://colab.research.google.com/github/{path}/blob/{self.ref}"
+        return f"{COLAB}{self.path}/blob/{self.ref}"
+
+    @property
+    def path(self) -> str:
+        """Owner and name, as Colab and badges write them."""
+        return self.repository.removeprefix("https://github.com/")
 
 
 def wanted(root: Path = ROOT) -> Address:
@@ -74,7 +78,8 @@ def files(root: Path = ROOT) -> list[Path]:
     """
     command = ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard"]
     names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
-    skipped = ("book/_static/mathjax/", "tests/vendor/", "tests/test_tools.py", "tools/address.py")
+    own = ("tests/test_release.py", "tests/test_tools.py", "tools/address.py")  # made-up addresses
+    skipped = ("book/_static/mathjax/", "tests/vendor/", *own)
     paths = [root / n for n in names if Path(n).suffix in TEXT and not n.startswith(skipped)]
     # pyproject.toml is the source; everything else follows it.
     paths = [p for p in paths if p.is_file() and p != root / "pyproject.toml"]
@@ -88,7 +93,10 @@ def rewrite(text: str, name: str, old: Address, new: Address) -> str:
     text = REPOSITORY.sub(new.repository, text)
     text = DOCUMENTATION.sub(new.documentation, text)
     archive = new.archive.partition("/archive/refs/")[2].removesuffix(".zip")
-    text = COLAB.sub(new.colab, ARCHIVE.sub(rf"\g<1>{archive}", text))
+    text = ARCHIVE.sub(rf"\g<1>{archive}", text)
+    # Whoever the owner is, and, in a fork that was renamed before, whatever its name is.
+    theirs = rf"(?:[\w.-]+/ibtutor|{re.escape(old.path)})"
+    text = re.sub(rf"{re.escape(COLAB)}{theirs}/blob/{REF}(?=/)", new.colab, text)
     if name == "_config.yml":
         text = BRANCH.sub(rf"\g<1>{new.ref}", text)
     if name in ("CITATION.cff", "__init__.py"):

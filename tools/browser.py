@@ -212,11 +212,55 @@ class Site:
             self.command("Network.emulateNetworkConditions", offline=False, **FULL_SPEED)
             self.command("Network.setCacheDisabled", cacheDisabled=False)
 
+    def weight(self, page: str) -> dict[str, int]:
+        """Bytes that a first visit sends, compressed as hosts do, by kind: Document, Font, …"""
+        self.driver.get_log("performance")
+        with self.network(FULL_SPEED):
+            self.open(page)
+            kinds, sent = {}, {}
+            for entry in self.driver.get_log("performance"):
+                message = json.loads(entry["message"])["message"]
+                found = message["params"]
+                if message["method"] == "Network.responseReceived":
+                    if found["response"]["url"].startswith(self.address):
+                        kinds[found["requestId"]] = found["type"]
+                elif message["method"] == "Network.loadingFinished":
+                    kind = kinds.get(found["requestId"], "the browser's own start page")
+                    sent[kind] = sent.get(kind, 0) + int(found["encodedDataLength"])
+        return {kind: size for kind, size in sent.items() if kind in kinds.values()}
+
+    def first_picture(self, page: str) -> float:
+        """Seconds on slow 4G until the first picture stands there whole; infinite if none does."""
+        script = self.command("Page.addScriptToEvaluateOnNewDocument", source=WATCH_PICTURE)
+        try:
+            with self.network(SLOW_4G):
+                self.driver.get(self.address + page)
+                found = self.driver.execute_async_script(FIRST_PICTURE)
+                return found / 1000 if found else float("inf")
+        finally:
+            self.command("Page.removeScriptToEvaluateOnNewDocument", **script)
+
     def first_paint(self, page: str) -> float:
         """Seconds to the first text or picture on slow 4G: 150 ms, 1.6 Mbit/s, compressed text."""
         with self.network(SLOW_4G):
             self.driver.get(self.address + page)
             return self.driver.execute_script(FIRST_PAINT) / 1000
+
+    def shift(self, page: str) -> float:
+        """How much of the window jumped while the page came, as browsers score it (0.1 is good).
+
+        Without formulas: they take the place of their LaTeX, which has another size.
+        """
+        script = self.command("Page.addScriptToEvaluateOnNewDocument", source=WATCH_SHIFTS)
+        try:
+            with self.network(FULL_SPEED):
+                self.command("Network.setBlockedURLs", urls=["*mathjax*"])
+                self.open(page)
+                self.driver.execute_async_script(TWO_FRAMES)
+                return self.driver.execute_script("return window.ibShift")
+        finally:
+            self.command("Network.setBlockedURLs", urls=[])
+            self.command("Page.removeScriptToEvaluateOnNewDocument", **script)
 
     @contextlib.contextmanager
     def no_javascript(self):
@@ -355,6 +399,30 @@ return [...document.querySelectorAll('figure.ibtutor-figure img')].map(picture =
     drawn: picture.naturalWidth, hidden: box.scrollWidth - box.clientWidth,
     scrolls: getComputedStyle(box).overflowX === 'auto'};
 });
+"""
+
+WATCH_SHIFTS = """
+window.ibShift = 0;
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.ibShift += entry.value;
+}).observe({type: 'layout-shift', buffered: true});
+"""
+
+WATCH_PICTURE = """
+const seek = () => {
+  const found = [...document.querySelectorAll('.ib-explorer svg, figure.ibtutor-figure img')].find(
+    e => (e.tagName === 'IMG' ? e.complete && e.naturalWidth : e.childElementCount)
+      && e.getBoundingClientRect().height > 0);
+  if (found) window.ibPicture = performance.now();
+  else requestAnimationFrame(seek);
+};
+requestAnimationFrame(seek);
+"""
+
+FIRST_PICTURE = """
+const done = arguments[0], wait = count =>
+  window.ibPicture || count > 50 ? done(window.ibPicture ?? 0) : setTimeout(wait, 100, count + 1);
+wait(0);
 """
 
 FIRST_PAINT = "return performance.getEntriesByName('first-contentful-paint')[0].startTime;"

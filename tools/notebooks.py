@@ -31,6 +31,7 @@ ADVICE = (
 PURPOSES = {
     "record.start(": "Set-up: run this cell first",
     "record.stamp()": "Stamp: when, where and with what this page was run",
+    "explorer.show(": "Explorer, at rest",
     "verdict_table(": "Verdicts",
     "plots.show(": "Figure",
     "experiments.matrix(": "Table",
@@ -42,6 +43,7 @@ EXERCISE = re.compile(r"^(?:\*\*|#+ )(?:Exercise )?(\d+)\b", re.MULTILINE)
 CARD = re.compile(r"^:::\{grid-item-card\} (.+)\n((?:.+\n)+):::$", re.MULTILINE)
 GRID = re.compile(r"^::::(?:\{grid\}.*\n(?::\w+:.*\n)*\n?)?$\n?", re.MULTILINE)
 CONTENTS = "```{book-contents}\n```"
+PATHS = re.compile(r"^```\{reading-paths\}\n.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def setup(slug: str) -> str:
@@ -91,7 +93,9 @@ def way_back(slug: str) -> str:
 
 
 def without_directives(text: str) -> str:
-    """The front page's cards as paragraphs, and its contents as a link."""
+    """The front page's cards as paragraphs, its paths and contents as links."""
     text = CARD.sub(lambda card: f"**{card[1]}.** {card[2].strip()}", text)
-    link = f"{address.wanted().documentation}/book/index.html#what-is-inside"
+    front = f"{address.wanted().documentation}/book/index.html"
+    text = PATHS.sub(f"The [reading paths]({front}#reading-paths) are in the book.", text)
+    link = f"{front}#what-is-inside"
     return GRID.sub("", text).replace(CONTENTS, f"The [list of all pages]({link}) is in the book.")

@@ -44,6 +44,8 @@ document.addEventListener("DOMContentLoaded", () => {
     let target = null;
     try {
       target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      // A setting of a chapter's explorer, as a teacher links to it.
+      if (location.hash.includes("=")) target ??= document.querySelector(".ib-explorer:not([data-part=all])");
     } catch { /* a percent sign without its digits names no section */ }
     if (target && !moved) target.scrollIntoView({ behavior: "instant" });
   };

@@ -13,14 +13,11 @@ def parts(root: Path) -> dict[str, list[str]]:
     }
 
 
-def planned_by_part(root: Path) -> dict[str, dict[str, str]]:
-    """Of each part, the chapters that are not written yet: slug and what it will hold."""
-    return _toc(root).get("meta", {}).get("planned", {})
-
-
 def planned(root: Path) -> set[str]:
     """Slugs of all chapters that are not written yet."""
-    return {slug for part in planned_by_part(root).values() for slug in part}
+    return {
+        slug for part in _toc(root).get("meta", {}).get("planned", {}).values() for slug in part
+    }
 
 
 def _toc(root: Path) -> dict:

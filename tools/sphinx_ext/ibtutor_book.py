@@ -30,7 +30,7 @@ def _target(app: Sphinx, address: str) -> tuple[str, str] | None:
 
 def localize_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Turn full addresses of this book's pages into links within the build."""
-    for node in doctree.findall(nodes.reference):
+    for node in list(doctree.findall(nodes.reference)):
         target = _target(app, node.get("refuri", ""))
         if target is None:
             continue
@@ -38,7 +38,9 @@ def localize_links(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         if page == "index":
             page = app.config.root_doc
         if page.removeprefix("book/") in planned(Path(app.srcdir)):
-            continue  # not written yet: the link stays a full address
+            # Nobody is led to a page that is not written yet.
+            node.replace_self([*node.children, nodes.Text(" (not written yet)")])
+            continue
         if page not in app.env.found_docs:
             LOG.warning("link to a page that does not exist: %s", node["refuri"], location=node)
             continue

@@ -1,11 +1,15 @@
 """What the built site needs beside its pages, and what search engines and previews read.
 
 Each page gets tags for previews; the site gets a root page, `404.html` and `sitemap.xml`. Finished
-pages lose a script that holds up their first paint, and a picture gets a box that can scroll.
+pages lose a script that holds up their first paint, a picture gets its height and a box that can
+scroll, and what a cell links by full address is found in the site itself.
 """
 
+import base64
 import html
+import os.path
 import re
+import struct
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -15,6 +19,9 @@ ICON_SCRIPT = re.compile(r'\s*<script src="[^"]*/fontawesome/[^"]*\.js[^"]*"></s
 ICON_PRELOAD = re.compile(r'\s*<link rel="preload" as="font"[^>]*>')
 TITLE_TWICE = re.compile(r"<title>(.+?) (?:—|&#8212;) \1</title>")
 PICTURE = re.compile(r'(<figure class="ibtutor-figure">)(<img [^>]*width="(\d+)" style=")([^>]*>)')
+DATA = re.compile(r"data:image/png;base64,([A-Za-z0-9+/]{32})")
+DRAWING = re.compile(r'<img (?![^>]*\b(?:width|height)=)([^>]*src="([^"]+\.svg)"[^>]*)>')
+VIEW = re.compile(r'<svg[^>]*\bviewBox="\s*[-\d.]+[ ,]+[-\d.]+[ ,]+([\d.]+)[ ,]+([\d.]+)')
 EMPTY_HEAD = re.compile(r"<th([^>]*)>(?:\s|&nbsp;|<p></p>)*</th>")
 DESCRIBES = re.compile(r'<meta [^>]*(?:name="description"|="og:|="twitter:)[^>]*>')
 ARTICLE = '<article class="bd-article">'
@@ -39,12 +46,54 @@ def finish(text: str) -> str:
     text = ICON_PRELOAD.sub("", ICON_SCRIPT.sub("", text))
     text = text.replace(THEME, THEME_AT_ONCE).replace(' data-theme="auto"', ' data-theme="light"')
     text = TITLE_TWICE.sub(r"<title>\1</title>", text)
-    # Below 500 pixels the picture keeps a width at which its labels can be read (ibtutor.css).
-    text = PICTURE.sub(r'\1<div class="ibtutor-picture">\2--width:\3px;\4</div>', text)
+    text = PICTURE.sub(_boxed, text)
     text = EMPTY_HEAD.sub(r"<td\1></td>", text)  # the corner of a data frame heads nothing
     if 'class="math' in text and NO_SCRIPT not in text:
         text = text.replace(ARTICLE, ARTICLE + NO_SCRIPT)
     return text
+
+
+def _boxed(found: re.Match) -> str:
+    """Give an embedded picture its height, so that nothing moves when it comes, and a box.
+
+    Below 500 pixels it keeps a width at which its labels can be read (ibtutor.css).
+    """
+    figure, image, width, rest = found.groups()
+    if head := DATA.search(image):
+        wide, high = struct.unpack(">II", base64.b64decode(head[1])[16:24])
+        height = round(int(width) * high / wide)
+        image = image.replace(f'width="{width}"', f'width="{width}" height="{height}"')
+    return f'{figure}<div class="ibtutor-picture">{image}--width:{width}px;{rest}</div>'
+
+
+def measure(text: str, folder: Path) -> str:
+    """Give each drawing of a page, an SVG file, its width and height."""
+
+    def sized(found: re.Match) -> str:
+        drawing = folder / found[2]
+        box = VIEW.search(drawing.read_text("utf8")) if drawing.is_file() else None
+        if box is None:
+            return found[0]
+        width, height = (round(float(side)) for side in box.groups())
+        return f'<img width="{width}" height="{height}" {found[1]}>'
+
+    return DRAWING.sub(sized, text)
+
+
+def localize(text: str, name: str, base: str, known: set[str]) -> str:
+    """Lead links of the page `name` to pages below `base` to those of this site, where it has them.
+
+    Prose was localized by ibtutor_book; what is left is written by cells.
+    """
+
+    def local(found: re.Match) -> str:
+        page, section = found[2] or "index.html", found[3] or ""
+        if page not in known:
+            return found[0]
+        return f'{found[1]}{os.path.relpath(page, os.path.dirname(name) or ".")}{section}"'
+
+    full = re.compile(rf'(<a [^>]*href="){re.escape(base)}/?([^"#]*)(#[^"]*)?"')
+    return full.sub(local, text)
 
 
 def tags(title: str, description: str, address: str, site: str, base: str) -> str:
@@ -115,7 +164,8 @@ def complete(app: Sphinx, exception: Exception | None) -> None:
     for name in names:
         if not name.startswith("_static/"):
             page = out / name
-            page.write_text(finish(page.read_text("utf8")), "utf8")
+            text = localize(finish(page.read_text("utf8")), name, base, {*names})
+            page.write_text(measure(text, page.parent), "utf8")
     docs = {f"{doc}.html" for doc in app.env.found_docs}
     (out / "sitemap.xml").write_text(sitemap(base, [n for n in names if n in docs]), "utf8")
 

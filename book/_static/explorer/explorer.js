@@ -7,6 +7,9 @@
   const exact = value => (Number.isFinite(value) ? value.toFixed(6).replace(/^-0\.0+$/, "0.000000").replace("-", "−") : "none");
   const near = value => value.toFixed(3).replace(/^-0\.000$/, "0.000").replace("-", "−");
   const plain = value => String(Number(value.toFixed(4)));
+  const part = mount.dataset.part ?? "all", shows = name => part === "all" || part === name;
+  // The page of the whole explorer: beside this script's folder, wherever the site lies.
+  const whole = new URL("../../book/explorer.html", document.currentScript.src).href;
   let now = ns.clean({});
 
   const derive = ({ state, prior }) => {
@@ -18,7 +21,8 @@
     const acts = { ls: alpha, cp: ns.penaltyActsLike(beta, k), vib: ns.bottleneckActsLike(beta, k) };
     return {
       state, prior, hy, kept, mixed, point, best, acts, share: hy > 0 ? kept / hy : NaN,
-      target: ns.target(alpha, k), pulls: ns.losses(point, alpha, beta), votes: deriveVotes(alpha, dissent),
+      target: ns.target(alpha, k), pulls: ns.losses(point, alpha, beta),
+      votes: shows("votes") ? deriveVotes(alpha, dissent) : null,
     };
   };
   const curves = new Map();
@@ -46,7 +50,7 @@
       values[`${name}_best`] = d.best[name];
       values[`${name}_acts`] = d.acts[name];
     }
-    for (const how of ["arithmetic", "geometric"]) {
+    for (const how of d.votes ? ["arithmetic", "geometric"] : []) {
       for (const name of ["lean", "ixt", "ity", "best", "short"]) values[`${how}_${name}`] = d.votes[how][name];
     }
     return values;
@@ -64,6 +68,7 @@
     let second = `With ${Math.round(100 * d.state.p)}% on the label, the logit of class 1 is pulled by ${pull("ls")} (smoothing), ${pull("cp")} (penalty) and ${pull("vib")} (bottleneck, ε = 0.1).`;
     if (beta === 0) second += " At β = 0 the other two lead to the corner of class 1.";
     else second += ` β = ${plain(beta)} acts like smoothing of ${near(d.best.cp)} and ${near(d.best.vib)}.`;
+    if (!d.votes) return { one: first, three: second };
     const { arithmetic, geometric } = d.votes;
     let third = `The mean of the smoothed votes tells ${near(arithmetic.ity)} nats about a label, ${near(Math.max(0, arithmetic.short))} short of the best possible at its rate. The geometric mean is on the curve, at ${near(geometric.ity)} nats.`;
     if (dissent === 0) third += " Nobody dissents: both are the same.";
@@ -93,7 +98,8 @@
         input.value = typeof state[name] === "number" ? plain(state[name]) : state[name];
       }
     }
-    one(".own").hidden = state.prior !== "own";
+    const own = one(".own");
+    if (own) own.hidden = state.prior !== "own";
   };
 
   const render = () => {
@@ -101,10 +107,13 @@
     for (const cell of all("[data-number]")) cell.textContent = exact(values[cell.dataset.number]);
     for (const place of all("[data-sentence]")) place.textContent = words[place.dataset.sentence];
     for (const place of all("[data-k]")) place.textContent = d.state.k;
-    for (const [name, label] of Object.entries(labels(d, words))) ns[name](one(`[data-picture=${name}]`), d, label);
+    const label = labels(d, words);
+    for (const svg of all("[data-picture]")) ns[svg.dataset.picture](svg, d, label[svg.dataset.picture]);
     const notes = now.notes.join(" ");
     if (one("[data-notes]").textContent !== notes) one("[data-notes]").textContent = notes;
-    one("[data-link]").href = ns.format(d.state);
+    const hash = ns.format(d.state);
+    for (const link of all("[data-link]")) link.href = hash;
+    for (const link of all("[data-more]")) link.href = whole + hash;
     fillControls(d.state);
     return words;
   };
@@ -120,9 +129,10 @@
     saving = setTimeout(() => history.replaceState(null, "", ns.format(now.state)), 300);
   };
 
+  const forget = () => { for (const place of all("[data-answer]")) place.textContent = ""; };
   const change = (patch, section = "one") => {
     now = ns.clean({ ...now.state, ...patch }, now.state);
-    if (!("answer" in patch)) one("[data-answer]").textContent = "";
+    if (!("answer" in patch)) forget();
     const words = render();
     if (playing === null) {
       announce(words[section]);
@@ -133,7 +143,7 @@
   const read = hash => {
     stop();
     now = ns.parse(hash);
-    one("[data-answer]").textContent = "";
+    forget();
     render();
   };
 
@@ -181,8 +191,7 @@
 
   // --- events -------------------------------------------------------------------------------------
 
-  const sectionOf = element => ({ "ib-one": "one", "ib-three": "three", "ib-votes": "votes" })[
-    element.closest("section")?.getAttribute("aria-labelledby")] ?? "one";
+  const sectionOf = element => element.closest("[data-section]")?.dataset.section ?? "one";
 
   const heard = event => {
     const input = event.target.closest("[data-control]");
@@ -203,7 +212,7 @@
     play: () => (playing === null ? play() : (stop(), change({}))),
     ask: () => answer(false),
     tell: () => answer(true),
-    reset: () => { stop(); now = ns.clean({}); change({}); },
+    reset: () => { stop(); now = ns.clean({}); change({}, part === "all" ? "one" : sectionOf(one("section"))); },
   };
 
   const dragging = svg => {
@@ -229,18 +238,21 @@
     svg.addEventListener("click", move);
   };
 
-  mount.innerHTML = ns.markup();
+  mount.innerHTML = ns.markup(part);
   mount.addEventListener("input", heard);
   mount.addEventListener("change", heard);
   mount.addEventListener("click", event => {
     const action = event.target.closest("[data-action]")?.dataset.action;
     if (action) actions[action]();
   });
-  dragging(one("[data-picture=simplex]"));
+  all("[data-picture=simplex]").forEach(dragging);
+  // In a chapter an address without "=" means a section, old or new.
+  const meant = hash => part === "all" || hash.includes("=");
   window.addEventListener("hashchange", () => {
-    if (location.hash && !document.getElementById(location.hash.slice(1))) read(location.hash);
+    const { hash } = location;
+    if (hash && meant(hash) && !document.getElementById(hash.slice(1))) read(hash);
   });
   ns.show = read; // draws what an address says, for tests
-  read(location.hash);
+  read(meant(location.hash) ? location.hash : "");
   mount.nextElementSibling?.remove(); // the picture for readers without scripts
 })(window.ibExplorer);

@@ -14,14 +14,17 @@
   const picture = (name, words, box = "0 0 240 200") =>
     `<figure><svg data-picture="${name}" viewBox="${box}" role="img" aria-label="${words}"></svg><figcaption>${words}</figcaption></figure>`;
 
-  const oneLabel = () => `
-<section aria-labelledby="ib-one"><h3 id="ib-one">One label, one strength</h3>
-<div class="controls">
-  ${slider("alpha", "Smoothing α", 0.005)}
-  <div class="control"><label for="ib-k">Number of classes K</label><div class="pair">
+  const classes = () => `<div class="control"><label for="ib-k">Number of classes K</label><div class="pair">
     <input type="range" id="ib-k" data-control="logk" min="0" max="100" step="1" aria-describedby="ib-k-help">
     <input type="text" inputmode="numeric" autocomplete="off" data-control="k" aria-label="Number of classes K, as a number"></div>
-    <span id="ib-k-help" class="unseen">from 2 to 1000, in growing steps</span></div>
+    <span id="ib-k-help" class="unseen">from 2 to 1000, in growing steps</span></div>`;
+  const plays = '<button type="button" data-action="play">Move along the curve</button>';
+
+  const oneLabel = () => `
+<section data-section="one" aria-labelledby="ib-one"><h3 id="ib-one">One label, one strength</h3>
+<div class="controls">
+  ${slider("alpha", "Smoothing α", 0.005)}
+  ${classes()}
   <div class="control"><label for="ib-prior">Prior: the shares of the classes</label>
     <select id="ib-prior" data-control="prior">
       <option value="equal">all equal</option><option value="half">class 1 has half</option>
@@ -30,7 +33,7 @@
   <div class="control own" hidden><label for="ib-own">Your shares, such as 0.5 0.3 0.2</label>
     <input type="text" id="ib-own" data-control="own" autocomplete="off"></div>
   <div class="check"><label><input type="checkbox" data-control="mix"> mix after training instead</label></div>
-  <button type="button" data-action="play">Move along the curve</button>
+  ${plays}
 </div>
 <div class="pictures">
   ${picture("softLabel", "The soft label of class 1")}
@@ -53,7 +56,7 @@
 
   const LOSSES = ["ls", "cp", "vib"];
   const threeLosses = () => `
-<section aria-labelledby="ib-three"><h3 id="ib-three">Three losses pull one output</h3>
+<section data-section="three" aria-labelledby="ib-three"><h3 id="ib-three">Three losses pull one output</h3>
 <p>Three classes; the label is class 1. The dot is the model's output. Each arrow says how gradient descent on the logits moves it, each trail where that ends: at the best output of its loss. Drag the dot, or use the sliders.</p>
 <div class="controls">
   ${slider("alpha", "Smoothing α", 0.005)}
@@ -71,7 +74,7 @@
 
   const POOLS = ["arithmetic", "geometric"];
   const twoPools = () => `
-<section aria-labelledby="ib-votes"><h3 id="ib-votes">When labels contradict each other</h3>
+<section data-section="votes" aria-labelledby="ib-votes"><h3 id="ib-votes">When labels contradict each other</h3>
 <p>Four inputs, two classes. On the first two inputs all people agree. On the third a share, the dissent, votes for class 2, on the fourth for class 1. The smoothed votes of an input are pooled into one target: by their mean, as cross-entropy does, or by their geometric mean.</p>
 <div class="controls">${slider("alpha", "Smoothing α", 0.005)}${slider("dissent", "Dissent", 0.01)}</div>
 <div class="two">${picture("contradiction", "Targets on the plane")}
@@ -92,9 +95,29 @@
   ];
   const settings = () => SETTINGS.map(([words, hash]) => `<li><a href="#${hash}">${words}</a></li>`).join("");
 
-  ns.markup = () => `<p class="notes" role="status" data-notes></p>
-${oneLabel()}${threeLosses()}${twoPools()}
-<p>Settings to look at:</p><ul>${settings()}</ul>
-<p><a data-link href="#">Link to this setting</a> <button type="button" data-action="reset">Begin again</button></p>
-<p class="unseen" role="status" data-said></p>`;
+  // The front page's: one knob more than a figure.
+  const front = () => `
+<section data-section="one" aria-label="Label smoothing, moved">
+<div class="controls">${slider("alpha", "Smoothing α", 0.005)}${classes()}${plays}</div>
+<div class="pictures">
+  ${picture("softLabel", "The soft label of class 1")}
+  ${picture("informationPlane", "The point on the curve")}
+  ${picture("share", "What a strength keeps")}
+</div>
+<p data-sentence="one"></p>
+</section>`;
+
+  const SECTIONS = { one: oneLabel, three: threeLosses, votes: twoPools };
+  const link = '<a data-link href="#">Link to this setting</a> <button type="button" data-action="reset">Begin again</button>';
+  const more = '<a data-more href="#">Open it in the whole explorer</a>';
+  const said = '<p class="unseen" role="status" data-said></p>';
+
+  // The whole page of it, or one of its parts in a chapter or on the front page.
+  ns.markup = part => {
+    const notes = '<p class="notes" role="status" data-notes></p>';
+    if (part === "front") return `${notes}${front()}<p>${more}</p>${said}`;
+    if (part in SECTIONS) return `${notes}${SECTIONS[part]()}<p>${link} ${more}</p>${said}`;
+    const all = Object.values(SECTIONS).map(section => section()).join("");
+    return `${notes}${all}<p>Settings to look at:</p><ul>${settings()}</ul><p>${link}</p>${said}`;
+  };
 })(window.ibExplorer);
