@@ -25,7 +25,7 @@ def mark(app: Sphinx, doctree: nodes.document) -> None:
                 doctree.ids[name] = paragraph
                 link = nodes.reference("", "#", refid=name, internal=True, classes=["headerlink"])
                 link["reftitle"] = "Link to this exercise"
-                paragraph.insert(paragraph.index(head) + 1, link)
+                paragraph.append(link)
 
 
 def setup(app: Sphinx) -> dict:
