@@ -49,7 +49,12 @@ def scores(probs: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
 
     `probs` is `(N, K)` float64, `labels` `(N,)`; information and likelihood in nats.
     """
-    from ibtutor.info import expected_calibration_error, information_plane
+    return smooth_scores(probs, labels) | kinked_scores(probs, labels)
+
+
+def smooth_scores(probs: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """Those of `scores` that are smooth in the outputs."""
+    from ibtutor.info import information_plane
 
     plane = information_plane(probs, labels)
     likelihood = probs.gather(1, labels[:, None]).clamp_min(torch.finfo(probs.dtype).tiny)
@@ -57,8 +62,16 @@ def scores(probs: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
         "i_xt": float(plane.i_xt),
         "i_ty": float(plane.i_ty),
         "gap": float(plane.i_xt - plane.i_ty),
-        "accuracy": float((probs.argmax(1) == labels).double().mean()),
         "nll": float(-likelihood.log().mean()),
+    }
+
+
+def kinked_scores(probs: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """The other ones."""
+    from ibtutor.info import expected_calibration_error
+
+    return {
+        "accuracy": float((probs.argmax(1) == labels).double().mean()),
         "ece": float(expected_calibration_error(probs, labels)),
     }
 
@@ -209,7 +222,8 @@ def _changed_after_training(config, trained: train.Trained, task: train.Task) ->
         for alpha in alphas:
             place = scores(mix_outputs(probs, alpha), labels)
             mixed.append({"alpha": alpha, "split": split, **place})
-        softened[split] = table(logits, partial(scores, labels=labels))
+        measures = (partial(each, labels=labels) for each in (smooth_scores, kinked_scores))
+        softened[split] = table(logits, *measures)
     seed, epoch = trained.run.seed, trained.history[-1]["epoch"]
     return {"seed": seed, "epoch": epoch, "mixed": mixed, "softened": softened}
 
@@ -278,6 +292,8 @@ def final(rows: Iterable[dict], arm: str, split: str, alpha: float | None = None
 def largest_gap(result: Result) -> str:
     """How far any strength ends from the curve on the training set, in one sentence."""
     ends = final(result.rows, "ls", "train")
+    if not ends:
+        return "No run with label smoothing yet, 0 seeds."
     worst = max(ends, key=lambda row: row["gap"])
     seeds = len({row["seed"] for row in ends})
     return (

@@ -1,0 +1,579 @@
+"""Sweeps in parts: what a part is, what is refused, time that runs out, and work that is shared."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from ibtutor import experiments, record
+from ibtutor.experiments import Result, _parts, _run, _softened, _work
+from ibtutor.experiments._null_control import match_temperature
+from ibtutor.experiments._sweep import Sweep
+from ibtutor.experiments.kirsch import fig3_permuted_mnist as mnist
+from ibtutor.experiments.kudo import _plane
+from ibtutor.experiments.kudo import fig3_cifar10 as fig3
+from ibtutor.experiments.kudo import fig6_occluded_cifar as fig6
+from ibtutor.experiments.kudo import fig7_cluttered_mnist as fig7
+
+ID = "kirsch_fig3_permuted_mnist"
+TINY = {"width": 16, "num_categories": 10, "train_images": 300, "test_images": 100}
+TINY |= {"seeds": (0, 1), "epochs": 3, "measure_every": 1}
+IN_PARTS = [e for e in experiments.ids() if hasattr(experiments.load(e), "parts")]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Empty folders of one's own, and an experiment of six parts that takes a second."""
+    monkeypatch.setenv("IBTUTOR_RECORDS", str(tmp_path / "records"))
+    monkeypatch.setattr(mnist, "SMOKE", replace(mnist.SMOKE, **TINY))
+    return tmp_path
+
+
+def names():
+    return mnist.parts(mnist.SMOKE)
+
+
+def made(count=6):
+    """The sweep with its first parts."""
+    sweep = Sweep(ID, "smoke")
+    for name in names()[:count]:
+        _work.run_one(sweep, name, device="cpu", progress=False)
+    return sweep
+
+
+# --- names and order -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("experiment", IN_PARTS)
+@pytest.mark.parametrize("profile", ["smoke", "paper"])
+def test_another_seed_leaves_the_parts_as_they_are(experiment, profile):
+    module, config = experiments.load(experiment), experiments.profile_config(experiment, profile)
+    more = replace(config, seeds=(*config.seeds, 999))
+    before, after = _parts.names(module, config), _parts.names(module, more)
+    assert len(before) == len(set(before)) > 1
+    if _parts.seed_of(before[0]) is not None:
+        assert set(before) < set(after)
+        assert _parts.identity(module, config, before[0]) == (
+            _parts.identity(module, more, before[0])
+        )
+        assert _parts.identity(module, config, before[0]) != (
+            _parts.identity(module, replace(config, epochs=config.epochs + 1), before[0])
+        )
+
+
+def test_what_verdicts_need_comes_first():
+    first = fig3.parts(fig3.Config())[:8]
+    assert first[:4] == tuple(f"seed0-ls-{alpha}" for alpha in (0.0, 0.1, 0.5, 0.9))
+    assert {_parts.kind_of(name) for name in first[4:]} == {"-cp-#", "-wd-#"}
+    seeds = [_parts.seed_of(name) for name in fig3.parts(fig3.Config())]
+    assert seeds == sorted(seeds)
+    assert len(fig3.parts(fig3.SMOKE)) == 3  # an arm each: small networks train side by side
+
+
+@pytest.mark.parametrize(
+    ("module", "network"),
+    [
+        (fig3, lambda c: fig3.build(c, fig3.load(c).train[0].shape[1])),
+        (fig6, lambda c: fig6.model_maker(c, fig6.load_data(c)[0].images.shape[1:])()),
+        (fig7, lambda c: fig7.model_maker(c, fig7.load_data(c)[0][0].images.shape[1:])()),
+        (mnist, lambda c: mnist._sweep_of(c).make_network()),
+    ],
+)
+def test_the_architecture_is_that_of_the_network_that_is_trained(module, network):
+    assert module.architecture(module.SMOKE) == _parts.architecture(network(module.SMOKE))
+    wider = replace(module.SMOKE, width=2 * module.SMOKE.width)
+    assert module.architecture(wider) != module.architecture(module.SMOKE)
+
+
+def test_an_unknown_part_is_refused():
+    for module in (fig3, fig6, fig7, mnist):
+        with pytest.raises(ValueError, match=r"no part 'seed7-ls-0\.3'"):
+            module.run_part(module.SMOKE, "seed7-ls-0.3", progress=False)
+
+
+# --- what is computed after training -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "classes", "scale"), [(2000, 10, 4.0), (1020, 102, 8.0)])
+def test_a_table_of_temperatures_stands_for_the_logits(count, classes, scale):
+    generator = torch.Generator().manual_seed(classes)
+    labels = torch.arange(count) % classes
+    logits = scale / 3 * torch.randn(count, classes, generator=generator)
+    logits[torch.arange(count), labels] += 2 * scale * torch.rand(count, generator=generator)
+    smooth, kinked = (
+        partial(each, labels=labels) for each in (_plane.smooth_scores, _plane.kinked_scores)
+    )
+    table = _softened.table(logits, smooth, kinked)
+    for target in np.linspace(0.05, 0.95 * table["i_ty"][0], 12):
+        direct = match_temperature(logits, labels, target)
+        found = _softened.at_information(table, target)
+        assert found == pytest.approx(direct, rel=1e-4)
+        exact = _plane.scores((logits.double() / direct).softmax(1), labels)
+        ours = _softened.softened_to(table, found)
+        for name in ("i_xt", "i_ty", "gap", "nll"):
+            assert ours[name] == pytest.approx(exact[name], abs=1e-4), name
+        assert ours["accuracy"] == exact["accuracy"]
+        # It jumps where an image changes its bin.
+        assert ours["ece"] == pytest.approx(exact["ece"], abs=4 / count)
+    assert np.isnan(_softened.at_information(table, table["i_ty"][0] + 0.1))
+
+
+def test_mixtures_are_exact_where_they_were_planned():
+    config = replace(fig3.SMOKE, train_images=200, test_images=100, width=8, epochs=2, seeds=(0,))
+    task = fig3.load(config)
+    (name,) = [n for n in fig3.parts(config) if n == "all-ls"]
+    part = fig3.run_part(config, name, progress=False)
+    (plain,) = part.summary["plain"]
+    row = _plane.final(part.rows, "ls", "train", 0.0)[0]
+    softened = _softened.softened_to(plain["softened"]["train"], 1.0)
+    for measure in ("i_xt", "i_ty", "nll", "accuracy"):
+        assert softened[measure] == pytest.approx(row[measure], abs=1e-4)
+    mixed = {(e["alpha"], e["split"]): e for e in plain["mixed"]}
+    assert {alpha for alpha, _ in mixed} == {i / 10 for i in range(1, 10)}
+    assert (
+        mixed[0.9, "test"]["accuracy"] == _plane.final(part.rows, "ls", "test", 0.0)[0]["accuracy"]
+    )
+    assert part.summary["counts"]["train"] == torch.bincount(task.train[1]).tolist()
+
+
+@pytest.fixture(scope="module")
+def all_parts():
+    """Every part of a small sweep of each module."""
+    configs = {
+        fig3: replace(
+            fig3.SMOKE,
+            model="small_cnn",
+            **{"width": 4, "train_images": 100, "test_images": 60, "alphas": (0.0, 0.1)},
+            **{"penalty_alphas": (0.1,), "seeds": (0, 1), "epochs": 1, "other_augment": (0.1,)},
+        ),
+        fig6: replace(
+            fig6.SMOKE,
+            model="fitting_cnn",
+            **{"width": 4, "train_size": 600, "test_size": 200, "probe_size": 600},
+            **{"alphas": (0.0, 0.1), "epochs": 1, "probe_epochs": 1},
+        ),
+        fig7: replace(fig7.SMOKE, train_size=100, test_size=60, width=4, epochs=1),
+        mnist: replace(mnist.SMOKE, **(TINY | {"epochs": 1})),
+    }
+    found = {}
+    with _parts.kept():
+        for module, config in configs.items():
+            done = {
+                name: module.run_part(config, name, progress=False) for name in module.parts(config)
+            }
+            found[module] = config, done
+    return found
+
+
+@pytest.mark.parametrize("module", [fig3, fig6, fig7, mnist])
+def test_any_share_of_the_parts_can_be_judged(module, all_parts):
+    config, done = all_parts[module]
+    shares = [{name: part} for name, part in done.items()]
+    shares += [dict(list(done.items())[:count]) for count in range(2, len(done) + 1)]
+    shares += [dict(list(done.items())[count:]) for count in range(1, len(done))]
+    for share in shares:
+        result = module.assemble(config, share)
+        for claim in module.CLAIMS:
+            claim.verdict(result)
+        assert module.finding(result)
+        assert record.plain(result.summary) is not None
+
+
+@pytest.mark.parametrize("module", [fig3, fig6, fig7, mnist])
+def test_the_order_in_which_parts_came_changes_nothing(module, all_parts):
+    config, done = all_parts[module]
+    whole = module.assemble(config, done)
+    turned = module.assemble(config, dict(reversed(done.items())))
+    assert turned.rows == whole.rows
+    assert turned.summary == whole.summary
+    assert list(turned.arrays) == list(whole.arrays)
+    plain = module.run(config, progress=False)
+    assert plain.rows == whole.rows
+    assert plain.fingerprints == whole.fingerprints
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def test_a_part_is_read_as_it_was_written(own):
+    sweep = made(1)
+    part = _parts.read(sweep.find(names()[0]))
+    direct = mnist.run_part(mnist.SMOKE, names()[0], progress=False)
+    assert part.rows == record.plain(direct.rows)
+    assert part.provenance["data"] == direct.fingerprints
+    assert part.provenance["seconds"] > 0
+    assert part.identity["config"]["lr"] == mnist.SMOKE.lr
+    assert not sweep.unfinished(names()[0]).exists()
+    (own / "a file").write_text("")
+    with pytest.raises(record.RecordError, match="cannot write"):
+        _parts.write(own / "a file" / "part.json", part)
+
+
+@pytest.mark.parametrize("damage", [lambda t: t[:200], lambda t: t.replace("0.", "1.", 1)])
+def test_a_damaged_part_runs_again(own, damage, capsys):
+    sweep = made(6)
+    path = sweep.path(names()[2])
+    whole = path.read_text()
+    path.write_text(damage(whole))
+    row = experiments.parts_of(ID, "smoke")[2]
+    assert row["state"] == "refused"
+    assert str(path) in row["detail"]
+    experiments.execute(ID, "smoke", progress=False)
+    assert "put aside, to be run again" in capsys.readouterr().err
+    assert path.with_name(f"{path.name}.damaged").exists()
+    found = experiments.recorded(ID, "smoke")
+    assert found.rows == record.plain(mnist.run(mnist.SMOKE, progress=False).rows)
+
+
+def test_a_part_of_other_settings_is_refused_by_name(own, monkeypatch):
+    sweep = made(2)
+    text = sweep.path(names()[0]).read_text()
+    monkeypatch.setattr(mnist, "SMOKE", replace(mnist.SMOKE, lr=0.5))
+    with pytest.raises(record.RecordError, match=r"part seed0-.*other settings.*lr: 0.001, now 0"):
+        experiments.execute(ID, "smoke", progress=False)
+    assert sweep.path(names()[0]).read_text() == text
+    experiments.execute(ID, "smoke", progress=False, fresh=True)
+    assert experiments.recorded(ID, "smoke").config["lr"] == 0.5
+
+
+def test_a_part_of_another_network_or_of_other_data_is_refused_by_name(own, monkeypatch):
+    sweep = made(3)
+    plain = mnist.architecture
+    monkeypatch.setattr(mnist, "architecture", lambda config: "another")
+    _, refused = Sweep(ID, "smoke").done()
+    assert all("another network" in why for why in refused.values())
+    monkeypatch.setattr(mnist, "architecture", plain)
+    part = _parts.read(sweep.path(names()[1]))
+    other = replace(part, provenance=part.provenance | {"data": {"train": "x", "test": "y"}})
+    _parts.write(sweep.path(names()[1]), other)
+    done, refused = sweep.done()
+    assert list(refused) == [names()[1]]
+    assert "made with other data" in refused[names()[1]]
+    assert set(done) == {names()[0], names()[2]}
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(own, monkeypatch):
+    (own / "file").write_text("")
+    monkeypatch.setenv("IBTUTOR_RECORDS", str(own / "file" / "records"))
+    with pytest.raises(record.RecordError, match=r"cannot write .*set IBTUTOR_RECORDS"):
+        experiments.execute(ID, "smoke", progress=False)
+
+
+def test_a_card_without_enough_memory_is_one_message(own, monkeypatch, capsys):
+    from ibtutor import cli
+
+    def full(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("ibtutor.train.train_group", full)
+    monkeypatch.setattr(sys, "argv", ["ibtutor", "run", ID, "--quiet"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    error = capsys.readouterr().err
+    assert "out of memory on cpu: set or lower batch_size" in error
+    assert error.count("\n") == 1
+
+
+# --- an unfinished record ------------------------------------------------------------------------
+
+
+def test_some_parts_make_an_unfinished_record(own):
+    with pytest.raises(record.RecordError, match="no smoke record"):
+        experiments.recorded(ID, "smoke")
+    made(3)
+    found = experiments.recorded(ID, "smoke")
+    assert found.share == "1 of 2 seeds"
+    assert "1 of 2 seeds so far" in found.scale
+    assert "1 of 2 seeds so far" in found.caption()
+    assert list(found.parts) == list(names()[:3])
+    assert not experiments.complete(ID, "smoke")
+    words = repr(experiments.verdict_table(found)).splitlines()[1:]
+    assert all("in 1 of 2 seeds;" in word or "not run;" in word for word in words)
+    made(4)
+    assert experiments.recorded(ID, "smoke").share == "4 of 6 runs"
+    path = experiments.execute(ID, "smoke", progress=False)
+    whole = experiments.recorded(ID, "smoke")
+    assert whole.share == ""
+    assert list(whole.parts) == list(names())
+    assert path.is_file()
+    assert not (own / "records" / "parts").exists()
+    assert not list((own / "records" / ".partial").iterdir())
+
+
+def test_the_ledger_never_takes_a_share_for_the_whole(own, monkeypatch):
+    monkeypatch.setattr(mnist, "Config", lambda: mnist.SMOKE)
+    monkeypatch.setattr("ibtutor.experiments._sweep._SHIPPED", own)
+    monkeypatch.setattr(record, "_PACKAGE", own)
+    sweep = Sweep(ID, "paper")
+    for name in sweep.names[:5]:
+        _work.run_one(sweep, name, device="cpu", progress=False)
+    rows = [row for row in experiments.ledger() if row["experiment"] == ID]
+    assert {row["verdict"] for row in rows} == {"not run"}
+    assert any(row["so_far"].endswith("in 5 of 6 runs") for row in rows)
+    (row,) = [row for row in experiments.pending() if row["experiment"] == ID]
+    assert row["parts"] == "5 of 6 runs"
+    assert row["recorded"] == "none"
+    assert ID in experiments.queue()
+    assert "Begun at the paper's scale: 1." in experiments.summary().text
+    experiments.run_for([ID], "paper", progress=False)
+    assert ID not in experiments.queue()
+    assert all(sweep.find(name) for name in sweep.names)  # each keeps where it comes from
+    assert {r["so_far"] for r in experiments.ledger() if r["experiment"] == ID} == {""}
+
+
+def test_parts_of_several_machines_keep_their_origin(own):
+    sweep = made(6)
+    for name in names()[:2]:
+        part = _parts.read(sweep.path(name))
+        where = part.provenance | {"device": "a card", "commit": "f" * 40, "seconds": 100.0}
+        _parts.write(sweep.path(name), replace(part, provenance=where))
+    experiments.execute(ID, "smoke", progress=False)
+    found = experiments.recorded(ID, "smoke")
+    assert found.provenance["device"].startswith("a card; CPU")
+    assert found.provenance["seconds"] >= 200
+    assert [n for n in names() if found.parts[n]["device"] == "a card"] == list(names()[:2])
+    assert found.parts[names()[0]]["commit"] == "f" * 40
+
+
+def test_the_queue_begins_with_what_is_most_wanted():
+    wanted = experiments.queue()
+    first = [e for e in _run.QUEUE if not experiments.complete(e, "paper")]
+    assert wanted[: len(first)] == first
+    assert len(wanted) == len(set(wanted))
+
+
+# --- parts that somebody sends -------------------------------------------------------------------
+
+
+def test_parts_are_taken_in_after_the_same_checks(own, monkeypatch):
+    made(6)
+    (own / "records" / "parts").rename(own / "sent")
+    monkeypatch.setenv("IBTUTOR_RECORDS", str(own / "mine"))
+    sweep = made(1)  # the same part, run here
+    files = {name: own / "sent" / f"{ID}.smoke" / f"{name}.json" for name in names()}
+    files[names()[1]].write_text(files[names()[1]].read_text()[:50])
+    other = _parts.read(files[names()[2]])
+    settings = other.identity | {"config": other.identity["config"] | {"lr": 7.0}}
+    _parts.write(files[names()[2]], replace(other, identity=settings))
+    other = _parts.read(files[names()[3]])
+    data = {"train": "0", "test": "0"}
+    _parts.write(files[names()[3]], replace(other, provenance=other.provenance | {"data": data}))
+    rows = {
+        row["file"].split("/")[-1].removesuffix(".json"): row
+        for row in (experiments.take_in(own / "sent"))
+    }
+    assert [rows[name]["state"] for name in names()] == ["refused"] * 4 + ["taken"] * 2
+    for name, said in zip(
+        names(), ("there already with other", "truncated", "lr: 7.0", "other data"), strict=False
+    ):
+        assert said in rows[name]["detail"]
+    assert len(sweep.missing()) == 3
+    rows = experiments.take_in(own / "sent")
+    assert [row["state"] for row in rows].count("there already") == 2
+
+
+def test_parts_that_make_a_record_complete_write_it(own, monkeypatch):
+    made(6)
+    (own / "records" / "parts").rename(own / "sent")
+    assert all(row["state"] == "taken" for row in experiments.take_in(own / "sent"))
+    assert experiments.complete(ID, "smoke")
+
+
+def test_a_folder_without_parts_is_refused(own):
+    with pytest.raises(ValueError, match="is no folder"):
+        experiments.take_in(own / "nowhere")
+    with pytest.raises(ValueError, match="there is no part in"):
+        experiments.take_in(own)
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+
+def test_no_time_and_no_jobs_are_refused(own):
+    with pytest.raises(ValueError, match="minutes must be above 0, got 0"):
+        experiments.run_for([ID], "smoke", minutes=0)
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        experiments.run_for([ID], "smoke", jobs=0)
+
+
+def test_time_that_runs_out_stops_a_run_and_the_next_one_finishes_it(own, monkeypatch):
+    plain, calls = mnist.run_part, []
+
+    def hangs_once(config, part, **options):
+        calls.append(part)
+        if len(calls) == 3:
+            time.sleep(60)
+        return plain(config, part, **options)
+
+    monkeypatch.setattr(mnist, "run_part", hangs_once)
+    monkeypatch.setattr(_work.Speed, "seconds", lambda *_: 0.01)
+    started = time.monotonic()
+    (row,) = experiments.run_for([ID], "smoke", minutes=0.12, progress=False)
+    assert time.monotonic() - started < 50
+    assert (row["done"], row["of"]) == (2, 6)
+    assert calls == list(names()[:3])
+    assert experiments.parts_of(ID, "smoke")[2]["state"] == "unfinished"
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    experiments.execute(ID, "smoke", progress=False)
+    assert calls == [*names()[:3], *names()[2:]]
+
+
+def test_what_fits_comes_first_and_the_rest_is_told(own, monkeypatch):
+    sweep = made(1)
+    speed = _work.Speed("cpu")
+    speed.look(sweep)
+    spent = _parts.read(sweep.path(names()[0])).provenance["seconds"]
+    assert speed.seconds(sweep, names()[1]) == pytest.approx(spent)
+    lengths = {name: 100.0 for name in names()} | {names()[3]: 1.0, names()[5]: 2.0}
+    monkeypatch.setattr(_work.Speed, "seconds", lambda self, sweep, name: lengths[name])
+    order = [name for _, name in _work._order([sweep], speed, time.time() + 10)]
+    assert order == [names()[i] for i in (3, 5, 1, 2, 4)]
+    assert [name for _, name in _work._order([sweep], speed, None)] == list(names()[1:])
+    (row,) = _run.left([sweep], "cpu", jobs=2)
+    assert row["hours left"] == pytest.approx(303 / 3600 / 2, abs=0.01)
+
+
+def test_a_checkpoint_shortens_the_estimate(own):
+    sweep = made(1)
+    folder = sweep.unfinished(names()[1])
+    record.Partial(folder).put("clock", {"seconds": 30.0})
+    torch.save({"epoch": 1}, folder / "run.pt")
+    assert _work.progress_of(sweep, names()[1]) == (30.0, 1 / 3)
+    assert _work.Speed("cpu").seconds(sweep, names()[1]) == pytest.approx(60.0)
+    (folder / "run.pt").write_bytes(b"broken")
+    assert _work.progress_of(sweep, names()[1]) == (30.0, 0.0)
+
+
+# --- several processes ---------------------------------------------------------------------------
+
+
+def test_a_lock_dies_with_its_owner(tmp_path):
+    path = tmp_path / "locks" / "part.lock"
+    code = (
+        "import sys, time; from pathlib import Path; from ibtutor.experiments._work import locked\n"
+        f"with locked(Path({str(path)!r})) as mine: print(mine, flush=True); time.sleep(60)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout.readline() == "True\n"
+    with _work.locked(path) as mine:
+        assert not mine
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    with _work.locked(path) as mine:
+        assert mine
+        with _work.locked(path) as again:
+            assert not again
+    assert not path.exists()
+
+
+# Forks a process for each line it reads; two runs of one sweep, a checkpoint after every epoch.
+SERVER = """
+import os, signal, sys, traceback
+from dataclasses import replace
+from ibtutor import experiments, train
+from ibtutor._training import loop
+from ibtutor.experiments import _run, _work
+from ibtutor.experiments.kirsch import _categorical, fig3_permuted_mnist as mnist
+
+mnist.SMOKE = replace(mnist.SMOKE, **{tiny})
+plain, one_epoch = _categorical.settings, loop._train_epoch
+_categorical.settings = lambda config: replace(plain(config), checkpoint_seconds=0.0)
+
+def counted(group, epoch, *rest):
+    with open(os.environ["EPOCHS"], "a") as file:
+        file.write(f"{{group.runs[0].name}} {{epoch}}\\n")
+    return one_epoch(group, epoch, *rest)
+
+loop._train_epoch = counted
+_work.WAIT = 0.05
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+print("ready", flush=True)
+for _ in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            experiments.execute({ID!r}, "smoke", progress=False)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(0)
+    print(pid, flush=True)
+"""
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_sweep_killed_five_times_on_two_processes_is_the_undisturbed_one(own, monkeypatch):
+    """Nothing is done twice but the epoch in which a kill fell."""
+    tiny = TINY | {"epochs": 8}
+    monkeypatch.setattr(mnist, "SMOKE", replace(mnist.SMOKE, **{"epochs": 8}))
+    undisturbed = mnist.run(mnist.SMOKE, progress=False)
+    epochs, said = own / "epochs", own / "said"
+    epochs.touch()
+    with said.open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", SERVER.format(tiny=tiny, ID=ID)],
+            env=os.environ | {"EPOCHS": str(epochs), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+
+        def start():
+            server.stdin.write("go\n")
+            server.stdin.flush()
+            return int(server.stdout.readline())
+
+        assert server.stdout.readline() == "ready\n"
+        moments = np.random.default_rng().integers(4, 40, size=5).cumsum()
+        pids, killed, deadline = [start(), start()], 0, time.monotonic() + 150
+        while any(map(_alive, pids)):
+            assert time.monotonic() < deadline, said.read_text()
+            trained = len(epochs.read_text().splitlines())
+            if killed < 5 and trained >= min(moments[killed], 8 * killed + 7):
+                victim = pids.pop(killed % 2)
+                os.kill(victim, signal.SIGKILL)
+                killed += 1
+                pids.append(start())
+            time.sleep(0.002)
+        server.stdin.close()
+        server.wait()
+        server.stdout.close()
+    assert killed == 5, said.read_text()
+    found = experiments.recorded(ID, "smoke")
+    assert found.rows == record.plain(undisturbed.rows)
+    assert found.summary == record.plain(undisturbed.summary)
+    assert found.share == ""
+    done = [line.split(":")[0].split()[1] for line in said.read_text().splitlines()]
+    assert sorted(done) == sorted(names()), said.read_text()
+    trained = epochs.read_text().splitlines()
+    assert len(set(trained)) == 6 * 8
+    assert len(trained) <= 6 * 8 + 5
+    assert not (own / "records" / "parts").exists()
+
+
+def test_jobs_make_the_record_of_one_process(own):
+    config = experiments.load("kudo_fig3_flowers102").SMOKE
+    path = experiments.execute("kudo_fig3_flowers102", "smoke", jobs=2)
+    found = json.loads(path.read_text())
+    alone = experiments.load("kudo_fig3_flowers102").run(config, progress=False)
+    assert found["rows"] == record.plain(alone.rows)
+    assert list(found["parts"]) == ["seed0-ls-0.0", "seed0-ls-0.5"]
+    assert Result(found["rows"], found["summary"]).summary == record.plain(alone.summary)
