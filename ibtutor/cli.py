@@ -67,6 +67,7 @@ def list_experiments(as_json: Json = False) -> None:
     for experiment in experiments.ids():
         module = experiments.load(experiment)
         found = [name for name in record.PROFILES if record.find(experiment, name)]
+        found += [f"paper ({share})"] if (share := experiments.begun(experiment)) else []
         rows.append(
             {"id": experiment, "source": module.SOURCE, "title": module.TITLE}
             | {"records": " ".join(found) or "none", "data": " ".join(module.NEEDS) or "none"}
@@ -293,6 +294,8 @@ def doctor(as_json: Json = False) -> None:
             if record.find(experiment, profile):
                 state, detail = _try(lambda e=experiment, p=profile: experiments.recorded(e, p))
                 rows.append({"what": f"record {experiment}.{profile}"} | _row(state, detail))
+    for part, why in experiments.refused_parts().items():
+        rows.append({"what": f"part {part}"} | _row("refused", why))
     _print(rows, as_json)
     if any(row["state"] in ("missing", "corrupt", "refused") for row in rows):
         raise typer.Exit(1)

@@ -58,6 +58,14 @@ def test_run_show_and_verify(ibtutor):
         (("data", "check", "imagenet"), 2, "imagenet"),
         (("data", "check", "mnist"), 1, ""),
         (("run",), 2, "name one experiment"),
+        (("run", "kudo_fig1", "--queue"), 2, "name one experiment, or give --queue"),
+        (("run", "kudo_fig1", "--minutes", "0"), 2, "minutes must be above 0, got 0"),
+        (("run", "kudo_fig1", "--jobs", "0"), 2, "jobs must be at least 1, got 0"),
+        (("run", "kudo_fig1", "--backend", "slurm"), 2, "backend must be local or dask"),
+        (("run", "kudo_fig1", "--backend", "dask"), 2, "--address of its scheduler"),
+        (("parts", "kudo_fig99"), 2, "unknown experiment 'kudo_fig99'"),
+        (("parts", "import"), 2, "`import` and a folder"),
+        (("parts", "import", "/nowhere"), 2, "/nowhere is no folder"),
         (("fly",), 2, "No such command"),
         (("run", "kudo_fig4_cifar10h", "--profile", "paper", "--quiet"), 1, "data get cifar10h"),
     ],
@@ -94,8 +102,27 @@ def test_doctor_finds_a_damaged_record(ibtutor, own_folders):
     assert "truncated" in out
 
 
+def test_parts_are_listed(ibtutor, own_folders):
+    code, out, _ = ibtutor("parts", "kudo_fig3_cifar10", "--json")
+    assert code == 0
+    rows = json.loads(out)
+    assert rows[0]["part"] == "seed0-ls-0.0"
+    assert {row["state"] for row in rows} <= {"done", "missing"}
+    _, out, _ = ibtutor("parts", "kudo_fig1", "--profile", "smoke")
+    assert "0 of 1 parts of kudo_fig1.smoke done" in out
+    code, out, _ = ibtutor("run", "kudo_fig1", "--minutes", "5", "--quiet")
+    assert code == 0
+    assert (own_folders / "records" / "kudo_fig1.smoke.json").is_file()
+    damaged = own_folders / "records" / "parts" / "kudo_fig1.quick" / "run.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{")
+    code, out, _ = ibtutor("doctor")
+    assert code == 1
+    assert "part kudo_fig1.quick run" in out
+
+
 @pytest.mark.parametrize(
-    "command", ["list", "run", "show", "verify", "pending", "ledger", "data", "doctor"]
+    "command", ["list", "run", "show", "verify", "pending", "ledger", "parts", "data", "doctor"]
 )
 def test_every_command_has_help(ibtutor, command):
     code, out, _ = ibtutor(command, "--help")

@@ -8,7 +8,8 @@ the ledger), `NEEDS` (names of real data sets), `GPU` (whether the paper's scale
 for changes that are not of size), `size(config) -> str` (the scale in words), `finding(result) ->
 str` (what came of it, in one sentence with a number) and `run(config, *, device, progress, resume)
 -> Result`. Where it applies also `tolerances(row, rows)`, `AFTER_TRAINING` and `SAME_NUMBERS`, for
-`verify`. Helpers of one paper lie beside its modules.
+`verify`. Helpers of one paper lie beside its modules. A module that trains a sweep is made of
+parts: `_parts` says what it has in addition, `_sweep` makes a record of them, `_work` runs them.
 """
 
 from ibtutor.experiments._base import Claim, Reported, Result
@@ -25,11 +26,13 @@ from ibtutor.experiments._registry import (
     profile_config,
 )
 from ibtutor.experiments._run import (
+    begun,
     complete,
     execute,
     parts_of,
     queue,
     recorded,
+    refused_parts,
     run_for,
     work_through,
 )
@@ -40,6 +43,7 @@ __all__ = [
     "Claim",
     "Reported",
     "Result",
+    "begun",
     "complete",
     "config",
     "control_word",
@@ -56,6 +60,7 @@ __all__ = [
     "profile_config",
     "queue",
     "recorded",
+    "refused_parts",
     "run_for",
     "summary",
     "t_interval",

@@ -11,7 +11,7 @@ from ibtutor.experiments import _parts
 from ibtutor.experiments._parts import Part
 from ibtutor.experiments._registry import ids
 from ibtutor.experiments._run import finish
-from ibtutor.experiments._sweep import Sweep
+from ibtutor.experiments._sweep import Sweep, other_data
 
 
 def take_in(folder: Path) -> list[dict[str, Any]]:
@@ -73,11 +73,8 @@ def _take(path: Path, sweeps: dict[tuple[str, str], Sweep]) -> bool:
             f"numbers, from {where['device']}, {where['date']}: that one stays"
         )
     for other in there.values():
-        if other.provenance["data"] != part.provenance["data"]:
-            raise record.RecordError(
-                f"{part.experiment}.{part.profile}: part {part.part} was made with other data: "
-                f"{part.provenance['data']}, those here {other.provenance['data']}"
-            )
+        if said := other_data(part, other.provenance["data"]):
+            raise record.RecordError(f"{part.experiment}.{part.profile}: part {part.part} {said}")
     _parts.write(sweep.path(part.part), part)
     return True
 

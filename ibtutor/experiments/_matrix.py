@@ -8,7 +8,7 @@ from typing import Any
 from ibtutor import record
 from ibtutor.experiments._ledger import ledger
 from ibtutor.experiments._registry import ids, load, papers
-from ibtutor.experiments._run import recorded
+from ibtutor.experiments._run import begun, recorded
 from ibtutor.experiments._verdicts import Notes, chip, control_word
 
 
@@ -46,21 +46,13 @@ def summary() -> Html:
             if trained
             else "none of them with a trained network"
         )
-        some = [share for e in mine if e not in full if (share := _share(e))]
+        some = [share for e in mine if e not in full if (share := begun(e))]
         started = f" Begun at the paper's scale: {len(some)}." if some else ""
         sentences.append(
             f"<strong>{html.escape(name)}</strong>: {len(mine)} experiments, {len(full)} recorded "
             f"at the paper's scale ({networks}), {len(small)} at a small scale only.{started}"
         )
     return Html("<p>" + " ".join(sentences) + "</p>")
-
-
-def _share(experiment: str) -> str:
-    """What there is of an unfinished run at the paper's scale, as "2 of 3 seeds"; "" if none."""
-    try:
-        return recorded(experiment, "paper").share
-    except record.RecordError:
-        return ""
 
 
 def matrix(paper: str) -> Html:
@@ -88,7 +80,7 @@ def _row(experiment: str) -> tuple[str, ...]:
         saw = (
             f"{html.escape(module.finding(found))} <small>{html.escape(found.scale)}</small>{stale}"
         )
-    if (share := _share(experiment)) and profile != "paper":
+    if (share := begun(experiment)) and profile != "paper":
         saw += f" <small>At the paper's scale so far: {html.escape(share)}.</small>"
     return link, html.escape(module.SAYS), saw, chips, control or "not asked"
 

@@ -16,6 +16,7 @@ from ibtutor.experiments._cluster import spread
 from ibtutor.experiments._registry import ids, load, profile_config
 from ibtutor.experiments._sweep import Sweep
 from ibtutor.experiments._work import Speed, locked, say, work
+from ibtutor.provenance import PROFILES
 
 # What is most wanted at the paper's scale; then the others, those that train networks first.
 QUEUE = (
@@ -210,6 +211,24 @@ def complete(experiment: str, profile: str) -> bool:
         return not recorded(experiment, profile).share
     except record.RecordError:
         return False
+
+
+def begun(experiment: str) -> str:
+    """What there is of an unfinished run at the paper's scale, as "2 of 3 seeds"; "" if none."""
+    try:
+        return recorded(experiment, "paper").share
+    except record.RecordError:
+        return ""
+
+
+def refused_parts() -> dict[str, str]:
+    """Parts that belong to no sweep of today or are damaged, and why."""
+    found = {}
+    for sweep in (Sweep(experiment, profile) for experiment in ids() for profile in PROFILES):
+        if sweep.any():
+            for name, why in sweep.done()[1].items():
+                found[f"{sweep.experiment}.{sweep.profile} {name}"] = why
+    return found
 
 
 def left(sweeps: Sequence[Sweep], device: str, jobs: int = 1) -> list[dict[str, Any]]:

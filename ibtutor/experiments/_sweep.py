@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -110,18 +109,16 @@ class Sweep:
 
     def _of_other_data(self, found: dict[str, Part]) -> dict[str, str]:
         """Take out parts whose data are not those of most; says which."""
-        data = Counter(json.dumps(p.provenance["data"], sort_keys=True) for p in found.values())
-        if len(data) < 2:
-            return {}
-        usual = json.loads(data.most_common(1)[0][0])
-        refused = {
-            name: f"{self.experiment}.{self.profile}: part {name} was made with other data: "
-            f"{part.provenance['data']}, the other parts {usual}"
-            for name, part in found.items()
-            if part.provenance["data"] != usual
-        }
-        for name in refused:
-            del found[name]
+        seen: dict[str, Counter] = {}
+        for part in found.values():
+            for key, value in part.provenance["data"].items():
+                seen.setdefault(key, Counter())[value] += 1
+        usual = {key: values.most_common(1)[0][0] for key, values in seen.items()}
+        refused = {}
+        for name, part in list(found.items()):
+            if said := other_data(part, usual):
+                refused[name] = f"{self.experiment}.{self.profile}: part {name} {said}"
+                del found[name]
         return refused
 
     # --- what is made ----------------------------------------------------------------------------
@@ -150,7 +147,6 @@ class Sweep:
         if self.names == (_parts.WHOLE,):
             return done[_parts.WHOLE].result
         result = self.module.assemble(self.config, {n: p.result for n, p in done.items()})
-        result.fingerprints = next(iter(done.values())).provenance["data"]
         return result
 
     def record(self, done: Mapping[str, Part], judge: Any) -> record.Record:
@@ -184,6 +180,16 @@ class Sweep:
                 folder.rmdir()
 
 
+def other_data(part: Part, usual: Mapping[str, str]) -> str:
+    """How a part's data differ from those known by the same names, in words; "" if nowhere."""
+    said = [
+        f"{key} {value}, here {usual[key]}"
+        for key, value in part.provenance["data"].items()
+        if usual.get(key, value) != value
+    ]
+    return f"was made with other data: {'; '.join(said)}" if said else ""
+
+
 def origins(done: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
     """Where each part comes from."""
     names = ("device", "seconds", "date", "commit")
@@ -207,5 +213,5 @@ def together(provenances: list[dict[str, Any]]) -> dict[str, Any]:
         "device": listed("device"),
         "seconds": round(sum(p["seconds"] for p in provenances), 2),
         "date": latest["date"],
-        "data": latest["data"],
+        "data": {key: value for p in provenances for key, value in p["data"].items()},
     }
