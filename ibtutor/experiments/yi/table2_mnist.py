@@ -136,7 +136,8 @@ def _plan(config: Config) -> dict[str, tuple[str, str, Any]]:
             seeds, tuned = config.cnn_seeds, config.cnn_tuned
         found |= {f"seed{seed}-{model}-paper": (model, PAPER, seed) for seed in seeds}
         found |= {f"{model}-own-{loss}": (model, OWN, loss) for loss in tuned}
-    return dict(sorted(found.items(), key=lambda part: part[1][2] in ("lsr", "cp", "lc")))
+    least = ("lsr", "cp", "lc")
+    return dict(sorted(found.items(), key=lambda part: (part[1][0] == "cnn", part[1][2] in least)))
 
 
 def parts(config: Config) -> tuple[str, ...]:
