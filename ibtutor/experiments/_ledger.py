@@ -17,31 +17,35 @@ def ledger() -> list[dict[str, str]]:
     drifted is `stale`. `so_far` is what an unfinished run at the paper's scale says, in words, with
     the share of it that was run; it never stands for the verdict.
     """
+    return [row for experiment in ids() for row in rows_of(experiment)]
+
+
+def rows_of(experiment: str) -> list[dict[str, str]]:
+    """The ledger's rows of one experiment."""
     rows = []
-    for experiment in ids():
-        everything = _records(experiment)
-        records = [found for found in everything if not found.share]
-        unfinished = next((r for r in everything if r.share and r.profile == "paper"), None)
-        for claim in load(experiment).CLAIMS:
-            found = [r for r in records if r.verdicts[claim.id]["verdict"] != "not run"]
-            best = found[0] if found else None
-            judged = best.verdicts[claim.id] if best else {}
-            rows.append(
-                {
-                    "experiment": experiment,
-                    "chapter": load(experiment).CHAPTER,
-                    "claim": claim.id,
-                    "text": claim.text,
-                    "source": claim.source,
-                    "profile": best.profile if best else "none",
-                    "verdict": judged.get("verdict", "not run"),
-                    "survives_null_control": judged.get("survives_null_control", ""),
-                    "controls": judged.get("controls", {}),
-                    "changed": claim.changed,
-                    "state": _state(experiment, best),
-                    "so_far": _so_far(unfinished, claim.id),
-                }
-            )
+    everything = _records(experiment)
+    records = [found for found in everything if not found.share]
+    unfinished = next((r for r in everything if r.share and r.profile == "paper"), None)
+    for claim in load(experiment).CLAIMS:
+        found = [r for r in records if r.verdicts[claim.id]["verdict"] != "not run"]
+        best = found[0] if found else None
+        judged = best.verdicts[claim.id] if best else {}
+        rows.append(
+            {
+                "experiment": experiment,
+                "chapter": load(experiment).CHAPTER,
+                "claim": claim.id,
+                "text": claim.text,
+                "source": claim.source,
+                "profile": best.profile if best else "none",
+                "verdict": judged.get("verdict", "not run"),
+                "survives_null_control": judged.get("survives_null_control", ""),
+                "controls": judged.get("controls", {}),
+                "changed": claim.changed,
+                "state": _state(experiment, best),
+                "so_far": _so_far(unfinished, claim.id),
+            }
+        )
     return rows
 
 

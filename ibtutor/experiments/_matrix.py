@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ibtutor import record
-from ibtutor.experiments._ledger import ledger
+from ibtutor.experiments._ledger import rows_of
 from ibtutor.experiments._registry import ids, load, papers
 from ibtutor.experiments._run import begun, recorded
 from ibtutor.experiments._verdicts import Notes, chip, control_word
@@ -132,7 +132,7 @@ def _so_far(claim: dict[str, Any]) -> str:
 
 
 def _claims(experiment: str, *, ours: bool) -> list[dict[str, Any]]:
-    return [c for c in ledger() if c["experiment"] == experiment and is_ours(c) == ours]
+    return [claim for claim in rows_of(experiment) if is_ours(claim) == ours]
 
 
 def _table(heads: Iterable[str], rows: Iterable[tuple[str, ...]], empty: str) -> Html:
