@@ -6,7 +6,6 @@ Exit codes: 0 all well, 1 it ran and failed (or found something wrong), 2 bad us
 import json
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -276,49 +275,21 @@ def data_check(names: Annotated[list[str] | None, typer.Argument()] = None, as_j
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Check the installation: versions, device, data, records; exit code 1 on a problem."""
-    from ibtutor import data, experiments, provenance, record
+def doctor(
+    probe: Annotated[bool, typer.Option(help="Count training steps for five seconds.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Check the installation and the machine; exit code 1 on a problem.
 
-    rows = [{"what": k, "state": "ok", "detail": v} for k, v in provenance.versions().items()]
-    for row in rows:
-        row["state"] = "missing" if row["detail"] == "not installed" else "ok"
-    rows.append({"what": "device", "state": "ok", "detail": provenance.device_name(_best_device())})
-    rows.append({"what": "records go to", "state": "ok", "detail": str(record.folder())})
-    for name in data.names():
-        status = data.check(name)
-        state = "absent" if status.state == "missing" else status.state
-        rows.append({"what": f"data {name}", "state": state, "detail": str(status.path)})
-    for experiment in experiments.ids():
-        for profile in record.PROFILES:
-            if record.find(experiment, profile):
-                state, detail = _try(lambda e=experiment, p=profile: experiments.recorded(e, p))
-                rows.append({"what": f"record {experiment}.{profile}"} | _row(state, detail))
-    for part, why in experiments.refused_parts().items():
-        rows.append({"what": f"part {part}"} | _row("refused", why))
+    Versions, memory, disk, accelerator, data and records, and how long a chapter and each profile
+    would take here.
+    """
+    from ibtutor import doctor as found
+
+    rows = found.rows(probe)
     _print(rows, as_json)
-    if any(row["state"] in ("missing", "corrupt", "refused") for row in rows):
+    if any(row["state"] in found.BAD for row in rows):
         raise typer.Exit(1)
-
-
-def _best_device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _try(read: Callable[[], Any]) -> tuple[str, str]:
-    from ibtutor.record import RecordError
-
-    try:
-        read()
-    except RecordError as error:
-        return "refused", str(error)
-    return "ok", ""
-
-
-def _row(state: str, detail: str) -> dict[str, str]:
-    return {"state": state, "detail": detail}
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Predictions:
         if isinstance(answer, str):
             return Line(name, self._word(name, guess, answer))
         number = _number(name, guess)
-        if isinstance(answer, bool) or type(answer).__name__ == "bool_":
+        if _is_bool(answer):
             return Line(name, self._chance(name, number, bool(answer)))
         return Line(name, self._distance(name, number, float(answer), unit))
 
@@ -128,9 +128,13 @@ def _number(name: str, guess: Guess) -> float:
 def _said(answer: float | bool | str) -> str:
     if isinstance(answer, str):
         return answer
-    if isinstance(answer, bool) or type(answer).__name__ == "bool_":
+    if _is_bool(answer):
         return "it is so" if answer else "it is not so"
     return f"{float(answer):.3g}"
+
+
+def _is_bool(answer: object) -> bool:
+    return type(answer).__name__ in ("bool", "bool_")  # numpy's too, of either version
 
 
 def _mean(values: dict[str, float]) -> float:

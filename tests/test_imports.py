@@ -14,10 +14,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ibtutor"
 
 # From low to high. A namespace may use those below it; beside it only where NEIGHBORS says so.
 LAYERS = [
-    {"info", "checks", "predict", "_files", "_progress", "provenance"},
+    {"info", "checks", "predict", "_files", "_progress", "provenance", "machine"},
     {"data", "models", "losses"},
     {"train", "_training", "record", "plots", "probes", "saliency"},
     {"experiments", "course", "explorer"},
+    {"doctor"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -45,7 +45,7 @@ def test_a_cell_that_runs_twice_counts_once():
     mine = Predictions(it=0.9)
     mine.reveal("it", True)
     mine.reveal("it", np.bool_(True))
-    assert str(mine.score()).startswith("1 of 1 answered")
+    assert str(mine.score()).startswith("1 of 1 answered. Chances: Brier 0.01;")
 
 
 def test_without_a_guess_the_answer_is_a_fold_and_with_one_it_stands_open():
