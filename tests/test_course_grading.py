@@ -120,3 +120,122 @@ def test_thirteen_submissions(tmp_path):
     assert escape.exists(), "no grader here is a sandbox, and the guide says so"
     with (tmp_path / "grades.csv").open(newline="") as file:
         assert [row["student"] for row in csv.DictReader(file)] == sorted(EXPECTED)
+
+
+# --- without nbgrader: what a submission is made into, and bad input -----------------------------
+
+
+def names(made):
+    return [mending.grade_id(cell) for cell in made.cells if mending.grade_id(cell)]
+
+
+def release():
+    return assignments.named("assignment_1", FOLDER).starter()
+
+
+def test_a_good_submission_is_left_as_it_is():
+    made, notes = mending.rebuilt(notebook(), release())
+    assert notes == []
+    assert [cell.source for cell in made.cells] == [cell.source for cell in notebook().cells]
+
+
+def test_deleted_checks_come_back_behind_their_answers():
+    made, notes = mending.rebuilt(notebook(without=("check",)), release())
+    assert names(made) == names(release())
+    assert notes == ["checks put back: check-q1, check-q2, check-q3"]
+
+
+def test_edited_checks_do_not_count():
+    sent = notebook()
+    for cell in sent.cells:
+        if mending.grade_id(cell) == "check-q2":
+            cell.source = "pass"
+    made, notes = mending.rebuilt(sent, release())
+    assert notes == ["checks had been edited: check-q2"]
+    ours = {mending.grade_id(cell): cell.source for cell in release().cells}
+    back = {mending.grade_id(cell): cell.source for cell in made.cells}
+    assert back["check-q2"] == ours["check-q2"]
+
+
+def test_missing_answers_are_named_and_a_stub_stands_there():
+    made, notes = mending.rebuilt(notebook(without=("answer-q2",)), release())
+    assert notes == ["missing: answer-q2"]
+    assert names(made) == names(release())
+    assert "NotImplementedError" in next(
+        cell.source for cell in made.cells if mending.grade_id(cell) == "answer-q2"
+    )
+
+
+def test_a_copied_cell_counts_once_and_cells_of_their_own_stay():
+    sent = notebook()
+    sent.cells.insert(3, nbformat.v4.new_code_cell("helper = 1"))
+    sent.cells.append(copy.deepcopy(next(c for c in sent.cells if mending.grade_id(c))))
+    made, notes = mending.rebuilt(sent, release())
+    assert names(made) == names(release())
+    assert "helper = 1" in [cell.source for cell in made.cells]
+    assert notes == []
+
+
+def test_students_are_files_or_folders(tmp_path):
+    nbformat.write(notebook(), tmp_path / "ann lee.ipynb")
+    (tmp_path / "bo").mkdir()
+    nbformat.write(notebook(), tmp_path / "bo" / "final version (2).ipynb")
+    (tmp_path / "cy").mkdir()
+    (tmp_path / "bo" / ".ipynb_checkpoints").mkdir()
+    nbformat.write(notebook(), tmp_path / "bo" / ".ipynb_checkpoints" / "old.ipynb")
+    found = grading.submissions(tmp_path)
+    assert {name: len(paths) for name, paths in found.items()} == {"ann_lee": 1, "bo": 1, "cy": 0}
+
+
+def test_a_folder_without_notebooks_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no notebook \(\*.ipynb\) in"):
+        grading.submissions(tmp_path)
+    with pytest.raises(ValueError, match="expected a folder of submissions, got"):
+        grading.submissions(tmp_path / "nowhere")
+
+
+def test_a_table_that_exists_is_kept(tmp_path):
+    nbformat.write(notebook(), tmp_path / "ann.ipynb")
+    (tmp_path / "grades.csv").write_text("mine")
+    with pytest.raises(ValueError, match="expected a new file for the scores"):
+        grading.grade("assignment_1", tmp_path, tmp_path / "grades.csv")
+    assert (tmp_path / "grades.csv").read_text() == "mine"
+
+
+def test_without_nbgrader_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RuntimeError, match=r"pip install 'ibtutor\[course\]'"):
+        grading.program()
+
+
+class Course(grading._Course):
+    """nbgrader replaced by one that crashes or never ends."""
+
+    def __init__(self, home, answer):
+        self.home, self.answer, self.seconds = home, answer, 1
+        self.given, self.release = assignments.named("assignment_1", FOLDER), release()
+
+    def _call(self, arguments, limit):
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "took longer than its limit: nothing could be scored"),
+        (grading.subprocess.CompletedProcess([], 1, ""), "the kernel died: nothing could be"),
+    ],
+)
+def test_a_crash_or_a_loop_without_end_is_said(tmp_path, answer, said):
+    path = tmp_path / "ann.ipynb"
+    nbformat.write(notebook(), path)
+    notes = Course(tmp_path, answer).run("ann", [path])
+    assert notes[-1].startswith(said)
+
+
+def test_what_is_no_notebook_and_who_sent_nothing_is_said(tmp_path):
+    path = tmp_path / "ann.ipynb"
+    path.write_text("print('not JSON')")
+    course = Course(tmp_path, None)
+    assert course.run("ann", [path]) == ["not a notebook: NotJSONError"]
+    assert course.run("bo", []) == ["no notebook"]
