@@ -88,13 +88,15 @@ class Predictions:
     def score(self) -> "Line":
         """How far the guesses were, over all answers that were told."""
         answered = sum(self._told.values())
+        if not answered:
+            return Line("", "No guess was typed: in a live notebook, type yours.", answered=False)
         said = [f"{answered} of {len(self.guesses)} answered"]
         if self._off:
             said.append(f"Numbers: off by {_mean(self._off):.0%}")
         if self._brier:
             mean = f"{_mean(self._brier):.2g}"
             said.append(f"Chances: Brier {mean}; saying 50% gets {COIN}, less is better")
-        return Line("", ". ".join(said) + ".", answered=answered > 0)
+        return Line("", ". ".join(said) + ".")
 
 
 class Line:
@@ -104,7 +106,7 @@ class Line:
         self.name, self.text, self.answered = name, text, answered
 
     def _repr_html_(self) -> str:
-        name, text = html.escape(self.name), html.escape(self.text)
+        name, text = html.escape(self.name.replace("_", " ")), html.escape(self.text)
         if self.answered:
             name = f"<strong>{name}</strong>: " if name else ""
             return f'<p class="ibtutor-prediction">{name}{text}</p>'

@@ -196,6 +196,7 @@ def test_slides_are_one_a_heading_load_nothing_from_elsewhere_and_solve_nothing(
     page = path.read_text("utf8")
     body = page[page.index("<body") :]
     assert body.count("<section><section") == 4  # the part, the title, First, Exercises
+    assert 'href="#/1"' in body  # from the part to its chapter
     assert "The secret" not in page
     assert "x + x" not in page
     assert "x19" not in page

@@ -18,7 +18,7 @@ body.jp-Notebook { padding: 0; background: #fff; overflow: hidden; }
 .reveal strong { font-weight: 700; } .reveal em { font-style: italic; }
 .reveal ul { list-style: disc; padding-left: 1.3em; } .reveal ol { padding-left: 1.5em; }
 .reveal ol { list-style: decimal; } .reveal li { margin: 0.15em 0; }
-.reveal mjx-assistive-mml { display: none !important; }
+.reveal mjx-assistive-mml { max-height: 1px !important; }
 .reveal blockquote { border-left: 5px solid #56b4e9; background: #f2f7fb; padding: 0.3em 0.9em; }
 .reveal figure { margin: 0; text-align: center; }
 .reveal figure img, .reveal .ibtutor-picture img { max-height: 480px; max-width: 100%;
@@ -29,6 +29,7 @@ body.jp-Notebook { padding: 0; background: #fff; overflow: hidden; }
 .reveal th, .reveal td { padding: 0.2em 0.7em; border-bottom: 1px solid #ddd; }
 .reveal details { cursor: pointer; }
 .reveal pre, .reveal code, .reveal pre span { font-family: "DejaVu Sans Mono", monospace; }
+.reveal .slide-number { right: auto; left: 8px; }
 .reveal .ibtutor-stamp { display: none; }
 """
 

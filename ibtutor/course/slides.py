@@ -73,9 +73,13 @@ def deck(part: str, chapters: list[source.Chapter]) -> Any:
 
     check_executed(chapters)
     notebook = nbformat.v4.new_notebook()
-    notebook.cells = [_slide(f"# {part}\n\n" + "\n".join(_contents(chapters)), "slide")]
+    cells, contents = [], []
     for chapter in chapters:
-        notebook.cells += slides(chapter.notebook(executed=True))
+        found = slides(chapter.notebook(executed=True))
+        number = 1 + sum(_begins(cell) for cell in cells)
+        contents.append(f"- [{source.title(found)}](#/{number})")
+        cells += found
+    notebook.cells = [_slide(f"# {part}\n\n" + "\n".join(contents), "slide"), *cells]
     notebook.metadata["title"] = part
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     notebook.metadata["language_info"] = {"name": "python"}
@@ -91,8 +95,9 @@ def check_executed(chapters: list[source.Chapter]) -> None:
         )
 
 
-def _contents(chapters: list[source.Chapter]) -> list[str]:
-    return [f"- {source.title(chapter.notebook().cells)}" for chapter in chapters]
+def _begins(cell: Any) -> bool:
+    """Whether a slide to the right begins here: those are counted in the address."""
+    return cell.metadata["slideshow"]["slide_type"] == "slide"
 
 
 def _is_executed(chapter: source.Chapter) -> bool:
