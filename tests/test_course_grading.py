@@ -239,3 +239,23 @@ def test_what_is_no_notebook_and_who_sent_nothing_is_said(tmp_path):
     course = Course(tmp_path, None)
     assert course.run("ann", [path]) == ["not a notebook: NotJSONError"]
     assert course.run("bo", []) == ["no notebook"]
+
+
+def test_what_never_ends_is_killed_with_the_kernel_that_it_started(tmp_path):
+    import psutil
+
+    class Endless(grading._Course):
+        def __init__(self):
+            self.home, self.size = tmp_path, 4
+            code = (
+                "import subprocess, sys, time\n"
+                "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'], "
+                "start_new_session=True)\n"
+                "open('pid', 'w').write(str(child.pid))\n"
+                "time.sleep(99)"
+            )
+            self.nbgrader = [grading.sys.executable, "-c", code]
+
+    assert Endless()._call([], limit=3) is None
+    pid = int((tmp_path / "pid").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

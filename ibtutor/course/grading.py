@@ -13,7 +13,6 @@ import contextlib
 import csv
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -209,17 +208,14 @@ class _Course:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
             preexec_fn=self._limit_memory if os.name == "posix" else None,
         )
         try:
             said, _ = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
-            _kill(process)
+            _kill_tree(process.pid)
             process.communicate()
             return None
-        finally:
-            _kill(process)
         return subprocess.CompletedProcess(arguments, process.returncode, said)
 
     def _limit_memory(self) -> None:
@@ -230,10 +226,15 @@ class _Course:
             resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
-def _kill(process: subprocess.Popen) -> None:
-    """End the process and the kernels that it left."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
+def _kill_tree(pid: int) -> None:
+    """End a process and its kernels, which are sessions of their own: no signal to a group."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for one in [*parent.children(recursive=True), parent]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
 
 
 def _error(cell: Any) -> Any | None:
