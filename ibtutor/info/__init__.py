@@ -25,6 +25,12 @@ from ibtutor.info.error_estimates import (
     error_bound_from_counts,
     error_bound_from_predictions,
 )
+from ibtutor.info.estimator_report import (
+    Estimate,
+    EstimatorReport,
+    estimator_report,
+    estimator_report_rates,
+)
 from ibtutor.info.gaussian_bound import ZERO_ENTROPY_STD, gaussian_entropy_bound
 from ibtutor.info.image_information import (
     normalized_mutual_information,
@@ -60,6 +66,8 @@ __all__ = [
     "BottleneckSolution",
     "CurveSolution",
     "ErrorBoundEstimate",
+    "Estimate",
+    "EstimatorReport",
     "InformationAtoms",
     "InformationDiagram",
     "InformationPlane",
@@ -86,6 +94,8 @@ __all__ = [
     "error_bound_from_counts",
     "error_bound_from_predictions",
     "error_lower_bound",
+    "estimator_report",
+    "estimator_report_rates",
     "expected_calibration_error",
     "gaussian_entropy_bound",
     "gaussian_separation",

@@ -7,6 +7,8 @@ and a row whose candidates float32 cannot vouch for is searched again in float64
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -16,10 +18,9 @@ TREE_DIMENSIONS = 10
 # Distances held at once: 16 MB on a processor, 1 GB on a device.
 _CELLS_CPU, _CELLS_DEVICE = 2**21, 2**28
 _ROWS = 64  # at least, for a product that is worth its call
-_SPARE = 5  # candidates beyond k
+_SPARE = 3  # candidates beyond k
 # A distance computed twice differs by less: the k-th neighbor must not count as nearer than itself
 _ROUNDING = 1e-12
-_GROUP = 64  # columns of which first only the least is looked at
 
 
 def kth_distance(z: Tensor, k: int, norm: str) -> Tensor:
@@ -148,14 +149,15 @@ def _least(values: Tensor, count: int, start: int) -> tuple[Tensor, Tensor]:
     b, n = values.shape
     row = torch.arange(b, device=values.device)
     values[row, row + start] = float("inf")
-    width = n // _GROUP
-    if width <= count:
+    size = 2 ** round(math.log2(math.sqrt(n / count)) + 0.3)  # both searches are then as long
+    width = n // size
+    if width <= count or size < 4:
         return torch.topk(values, count, dim=1, largest=False)
-    body = values[:, : width * _GROUP].view(b, _GROUP, width)
+    body = values[:, : width * size].view(b, size, width)
     group = torch.topk(body.amin(1), count, dim=1, largest=False, sorted=False).indices
-    steps = torch.arange(_GROUP, device=values.device) * width
+    steps = torch.arange(size, device=values.device) * width
     index = (group.unsqueeze(2) + steps).flatten(1)
-    rest = torch.arange(width * _GROUP, n, device=values.device).expand(b, -1)
+    rest = torch.arange(width * size, n, device=values.device).expand(b, -1)
     index = torch.cat([index, rest], 1)
     near, place = torch.topk(values.gather(1, index), count, dim=1, largest=False)
     return near, index.gather(1, place)
