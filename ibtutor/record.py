@@ -239,12 +239,21 @@ def _read_arrays(path: Path, digest: str | None) -> dict[str, Any]:
     return bytes_to_arrays(data)
 
 
+def added(name: str, recorded: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Whether a setting is younger than a record and empty: it changes nothing there.
+
+    >>> added("more", {}, {"more": []}), added("more", {}, {"more": [0.1]})
+    (True, False)
+    """
+    return name not in recorded and expected[name] in ([], None, "")
+
+
 def _changed(recorded: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     names = sorted(recorded.keys() | expected.keys())
     parts = [
         f"{name}: recorded {recorded.get(name)!r}, now {expected.get(name)!r}"
         for name in names
-        if recorded.get(name) != expected.get(name)
+        if recorded.get(name) != expected.get(name) and not added(name, recorded, expected)
     ]
     return "; ".join(parts)
 

@@ -151,7 +151,7 @@ def differing(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     said = [
         f"{key}: {theirs.get(key, 'not there')!r}, now {ours.get(key, 'not there')!r}"
         for key in sorted(ours.keys() | theirs.keys())
-        if ours.get(key) != theirs.get(key)
+        if ours.get(key) != theirs.get(key) and not record.added(key, theirs, ours)
     ]
     if not said and found.get("model") != expected.get("model"):
         said = ["another network"]

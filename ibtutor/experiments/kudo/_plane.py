@@ -4,29 +4,27 @@ Arms: `ls` label smoothing by alpha; `mix` cross-entropy outputs mixed with the 
 training; `temperature` the same outputs softened until their training I(T;Y) is that of label
 smoothing with the same seed; `cp` confidence penalty at the strength whose optimum is the same;
 `wd` cross-entropy with weight decay; `augment` label smoothing with augmentation turned the other
-way (on where the sweep has it off).
+way (on where the sweep has it off); `kaggle` label smoothing on another copy of the data.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ibtutor import train
 from ibtutor.experiments._base import Result
-from ibtutor.experiments._null_control import paired
 from ibtutor.experiments._softened import at_information, softened_to, table
+from ibtutor.experiments.kudo._plane_rows import MEASURES, final, null_control
 
-CONTROLS = ("mix", "temperature", "cp", "wd")
 EARLY = (0.0, 0.1, 0.5, 0.9)  # strengths that make verdicts possible
-SWEPT = ("alphas", "penalty_alphas", "weight_decays", "other_augment")
-MEASURES = ("i_xt", "i_ty", "gap", "accuracy", "nll", "ece")
+ARMS = ("ls", "cp", "wd", "augment", "kaggle")
+SWEPT = ("alphas", "penalty_alphas", "weight_decays", "other_augment", "kaggle_alphas")
 
 
 def matching_penalty(alpha: float, num_classes: int) -> float:
@@ -101,7 +99,7 @@ def parts(config, num_classes: int, *, stacked: bool = False) -> tuple[str, ...]
     def order(item: tuple[str, float, train.Run]) -> tuple:
         arm, alpha, run = item
         late = alpha not in early.get(arm, ())
-        return seeds.index(run.seed), late, ("ls", "cp", "wd", "augment").index(arm)
+        return arm == "kaggle", seeds.index(run.seed), late, ARMS.index(arm)
 
     return tuple(_name(item, stacked) for item in sorted(planned, key=order))
 
@@ -148,7 +146,9 @@ def run_part(
         split: torch.bincount(labels.cpu(), minlength=task.num_classes).tolist()
         for split, (_, labels) in (("train", task.train), ("test", task.test))
     }
-    return Result(rows, {"counts": counts, "plain": plain}, fingerprints=_fingerprints(task))
+    prefix = "kaggle_" if mine[0][0] == "kaggle" else ""
+    fingerprints = {f"{prefix}{name}": value for name, value in _fingerprints(task).items()}
+    return Result(rows, {f"{prefix}counts": counts, "plain": plain}, fingerprints=fingerprints)
 
 
 def assemble(config, done: Mapping[str, Result]) -> Result:
@@ -160,17 +160,23 @@ def assemble(config, done: Mapping[str, Result]) -> Result:
             key = row["seed"], row["arm"], row["alpha"], row["strength"]
             found.setdefault(key, []).append(row)
         plain |= {entry["seed"]: entry for entry in part.summary["plain"]}
-    first = next(iter(done.values()))
-    counts = first.summary["counts"]
+    all_counts, fingerprints = {}, {}
+    for part in done.values():
+        all_counts |= {key: value for key, value in part.summary.items() if "counts" in key}
+        fingerprints |= part.fingerprints
+    counts = all_counts.get("counts") or all_counts["kaggle_counts"]
     planned = plan(config, len(counts["train"]))
     rows: list[dict] = []
-    for late in (False, True):
+    for arms in (("ls", "cp", "wd"), ("augment",), ("kaggle",)):
         for arm, alpha, run in planned:
-            if (arm == "augment") == late:
+            if arm in arms:
                 strength = run.weight_decay if arm == "wd" else run.strength
                 rows += found.get((run.seed, arm, alpha, float(strength)), [])
     rows += _after_training(config, rows, plain)
-    return Result(rows, _summary(rows, counts, config.epochs), fingerprints=first.fingerprints)
+    summary = _summary(rows, counts, config.epochs)
+    if "kaggle_counts" in all_counts:
+        summary["kaggle"] = _of_data(rows, "kaggle", all_counts["kaggle_counts"])
+    return Result(rows, summary, fingerprints=fingerprints)
 
 
 def plan(config, num_classes: int) -> list[tuple[str, float, train.Run]]:
@@ -184,6 +190,8 @@ def plan(config, num_classes: int) -> list[tuple[str, float, train.Run]]:
         for decay in config.weight_decays:
             planned.append(("wd", 0.0, train.Run(0.0, seed, weight_decay=decay)))
         planned += [("augment", alpha, train.Run(alpha, seed)) for alpha in config.other_augment]
+        copies = getattr(config, "kaggle_alphas", ())
+        planned += [("kaggle", alpha, train.Run(alpha, seed)) for alpha in copies]
     return planned
 
 
@@ -258,97 +266,33 @@ def _mixed(base: dict, alpha: float, split: str) -> dict[str, float] | None:
 
 
 def _summary(rows: list[dict], counts: dict[str, list[int]], epochs: int) -> dict:
-    from ibtutor.info import entropy, label_smoothing_information
-
-    prior = torch.tensor(counts["train"], dtype=torch.float64)
-    prior /= prior.sum()
-    closed = {
-        alpha: float(label_smoothing_information(alpha, prior=prior))
-        for alpha in sorted({row["alpha"] for row in rows if row["arm"] == "ls"})
-    }
-    test_prior = torch.tensor(counts["test"], dtype=torch.float64)
-    return {
-        "h_y": float(entropy(prior)),
-        "h_y_test": float(entropy(test_prior / test_prior.sum())),
+    return _of_data(rows, "ls", counts) | {
         "epochs": epochs,
         "num_classes": len(counts["train"]),
-        "train_images": sum(counts["train"]),
-        "test_images": sum(counts["test"]),
-        "closed_form": [{"alpha": alpha, "information": value} for alpha, value in closed.items()],
         "diverged": sum("diverged" in row for row in rows),
         "null_control": null_control(rows),
     }
 
 
-def final(rows: Iterable[dict], arm: str, split: str, alpha: float | None = None) -> list[dict]:
-    """Rows of one arm at the end of training, by seed."""
-    mine = [r for r in rows if r["arm"] == arm and r["split"] == split and "diverged" not in r]
-    if alpha is not None:
-        mine = [r for r in mine if r["alpha"] == alpha]
-    last = max((r["epoch"] for r in mine), default=0)
-    return sorted((r for r in mine if r["epoch"] == last), key=lambda r: (r["alpha"], r["seed"]))
+def _of_data(rows: list[dict], arm: str, counts: dict[str, list[int]]) -> dict:
+    """What follows from the classes' counts alone: entropies, and the places that theory names."""
+    from ibtutor.info import entropy, label_smoothing_information
 
-
-def largest_gap(result: Result) -> str:
-    """How far any strength ends from the curve on the training set, in one sentence."""
-    ends = final(result.rows, "ls", "train")
-    if not ends:
-        return "No run with label smoothing yet, 0 seeds."
-    worst = max(ends, key=lambda row: row["gap"])
-    seeds = len({row["seed"] for row in ends})
-    return (
-        f"At most {worst['gap']:.3f} of {result.summary['h_y']:.2f} nats under the curve, "
-        f"{seeds} seeds."
+    prior, test_prior = (
+        torch.tensor(counts[split], dtype=torch.float64) / sum(counts[split])
+        for split in ("train", "test")
     )
-
-
-def null_control(rows: list[dict]) -> list[dict]:
-    """Label smoothing minus each control on the test split, at matched training I(T;Y).
-
-    One row an alpha, control and measure: paired difference over seeds with its 95 % interval,
-    and `mismatch`, how far the control's training I(T;Y) is off, in nats (None for `ce`, which is
-    cross-entropy as it is).
-    """
-    table = []
-    alphas = sorted({row["alpha"] for row in rows if row["arm"] == "ls" and row["alpha"] > 0})
-    for alpha in alphas:
-        ours = final(rows, "ls", "test", alpha)
-        on_train = final(rows, "ls", "train", alpha)
-        for control in ("ce", *CONTROLS):
-            theirs, off = _control(rows, control, alpha, on_train)
-            for measure in MEASURES:
-                if gap := paired(ours, theirs, measure):
-                    entry = {"alpha": alpha, "control": control, "measure": measure}
-                    table.append(entry | gap | {"mismatch": off})
-    return table
-
-
-def _control(rows: list[dict], control: str, alpha: float, on_train: list[dict]):
-    """Test rows of a control for that alpha, and how far off its training I(T;Y) is.
-
-    Outputs changed after training have a strength for each alpha; of what is trained (penalty,
-    weight decay) the strength with the nearest mean I(T;Y) is taken.
-    """
-    if control == "ce":
-        return final(rows, "ls", "test", 0.0), None
-    at_end = final(rows, control, "train")
-    if control in ("mix", "temperature"):
-        at_end = [row for row in at_end if row["alpha"] == alpha]
-        theirs = [row for row in final(rows, control, "test") if row["alpha"] == alpha]
-    else:
-        target = np.mean([row["i_ty"] for row in on_train])
-        means: dict[float, list[float]] = {}
-        for row in at_end:
-            means.setdefault(row["strength"], []).append(row["i_ty"])
-        if not means:
-            return [], None
-        nearest = min(means, key=lambda s: abs(np.mean(means[s]) - target))
-        at_end = [row for row in at_end if row["strength"] == nearest]
-        theirs = [row for row in final(rows, control, "test") if row["strength"] == nearest]
-    reached = [row["i_ty"] for row in at_end]
-    if not reached or not on_train:
-        return [], None
-    return theirs, float(np.mean(reached) - np.mean([row["i_ty"] for row in on_train]))
+    closed = {
+        alpha: float(label_smoothing_information(alpha, prior=prior))
+        for alpha in sorted({row["alpha"] for row in rows if row["arm"] == arm})
+    }
+    return {
+        "h_y": float(entropy(prior)),
+        "h_y_test": float(entropy(test_prior)),
+        "train_images": sum(counts["train"]),
+        "test_images": sum(counts["test"]),
+        "closed_form": [{"alpha": alpha, "information": value} for alpha, value in closed.items()],
+    }
 
 
 def _fingerprints(task: train.Task) -> dict[str, str]:

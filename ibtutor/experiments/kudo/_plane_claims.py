@@ -8,7 +8,7 @@ import numpy as np
 
 from ibtutor.experiments._base import Claim, Result
 from ibtutor.experiments._null_control import one_sided, paired, stays
-from ibtutor.experiments.kudo._plane import CONTROLS, final
+from ibtutor.experiments.kudo._plane_rows import CONTROLS, final
 
 NEAR_CURVE = 0.05  # nats between I(X;T) and I(T;Y)
 NEAR_CORNER = 0.02  # share of H(Y)

@@ -11,8 +11,9 @@ from ibtutor import data, models, train
 from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Reported, Result, network
 from ibtutor.experiments.kudo import _plane
-from ibtutor.experiments.kudo._plane import SWEPT, Plane, largest_gap
+from ibtutor.experiments.kudo._plane import SWEPT, Plane
 from ibtutor.experiments.kudo._plane_claims import claims
+from ibtutor.experiments.kudo._plane_rows import largest_gap
 
 __all__ = ["SWEPT"]
 

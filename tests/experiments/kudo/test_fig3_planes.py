@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ibtutor import data
 from ibtutor.experiments import Result
-from ibtutor.experiments.kudo import _plane, _plane_claims
+from ibtutor.experiments.kudo import _plane, _plane_claims, _plane_rows
 from ibtutor.experiments.kudo import fig3_cifar10 as cifar10
 from ibtutor.experiments.kudo import fig3_flowers102 as flowers102
 from ibtutor.info import label_smoothing_information, mix_outputs
@@ -72,17 +73,17 @@ def test_a_run_has_every_arm_split_and_epoch(tiny):
 
 def test_the_temperature_matches_information_on_the_training_set(tiny):
     for alpha in (0.1, 0.5):
-        cooled = _plane.final(tiny.rows, "temperature", "train", alpha)
-        smoothed = _plane.final(tiny.rows, "ls", "train", alpha)
+        cooled = _plane_rows.final(tiny.rows, "temperature", "train", alpha)
+        smoothed = _plane_rows.final(tiny.rows, "ls", "train", alpha)
         for a, b in zip(cooled, smoothed, strict=True):
             assert a["i_ty"] == pytest.approx(b["i_ty"], abs=1e-6)
 
 
 def test_trained_controls_are_matched_by_information(tiny):
     rows = {(r["alpha"], r["control"]): r for r in tiny.summary["null_control"]}
-    decayed = _plane.final(tiny.rows, "wd", "train")
+    decayed = _plane_rows.final(tiny.rows, "wd", "train")
     mean = sum(r["i_ty"] for r in decayed) / len(decayed)
-    target = _plane.final(tiny.rows, "ls", "train", 0.5)
+    target = _plane_rows.final(tiny.rows, "ls", "train", 0.5)
     assert rows[0.5, "wd"]["mismatch"] == pytest.approx(
         mean - sum(r["i_ty"] for r in target) / len(target)
     )
@@ -102,8 +103,8 @@ def test_a_diverging_run_is_a_row_and_the_others_stay():
     config = replace(TINY, optimizer="sgd", weight_decays=(1e9,), penalty_alphas=(), lr=0.1)
     result = cifar10.run(replace(config, other_augment=()), progress=False)
     assert result.summary["diverged"] == 2
-    assert len(_plane.final(result.rows, "ls", "test")) == 6
-    assert not _plane.final(result.rows, "wd", "test")
+    assert len(_plane_rows.final(result.rows, "ls", "test")) == 6
+    assert not _plane_rows.final(result.rows, "wd", "test")
 
 
 def fabricated(gap=0.01, offset=0.0, mix_gap=0.0, nll=(1.0, 0.5), control_nll=0.8):
@@ -126,7 +127,7 @@ def fabricated(gap=0.01, offset=0.0, mix_gap=0.0, nll=(1.0, 0.5), control_nll=0.
     summary = {
         "h_y": math.log(10),
         "closed_form": [{"alpha": a, "information": v} for a, v in closed.items()],
-        "null_control": _plane.null_control(rows),
+        "null_control": _plane_rows.null_control(rows),
     }
     return Result(rows, summary)
 
@@ -218,7 +219,36 @@ def test_profiles_build_the_networks_they_name():
         assert len(model(torch.zeros(2, 3, side, side))) == 2
 
 
+def test_the_copy_of_kaggle_is_an_arm_of_its_own(monkeypatch):
+    """Its classes are not balanced, so it has another H(Y) and another curve."""
+    opened = []
+
+    def photographs(split, size):
+        opened.append(split)
+        whole = data.digits("train")
+        many = {"train": 102, "val": 102, "kaggle-train": 300, "kaggle-val": 150}[split]
+        images = torch.nn.functional.interpolate(whole.images[:many].float(), size=size)
+        labels = torch.arange(many) % 102
+        return data.Split(images.expand(-1, 3, -1, -1).to(torch.uint8).contiguous(), labels)
+
+    monkeypatch.setattr(flowers102.data, "flowers102", photographs)
+    config = replace(flowers102.SMOKE, data="flowers102", test_split="val", epochs=1)
+    config = replace(config, kaggle_alphas=(0.0, 0.5), alphas=(0.0,))
+    assert flowers102.parts(config) == ("seed0-ls-0.0", "seed0-kaggle-0.0", "seed0-kaggle-0.5")
+    result = flowers102.run(config, progress=False)
+    assert opened == ["train", "val", "kaggle-train", "kaggle-val"]
+    assert {row["arm"] for row in result.rows} == {"ls", "kaggle"}
+    assert set(result.fingerprints) == {"train", "test", "kaggle_train", "kaggle_test"}
+    assert result.summary["h_y"] == pytest.approx(math.log(102))
+    assert result.summary["kaggle"]["train_images"] == 300
+    assert result.summary["kaggle"]["h_y"] < result.summary["h_y"]
+    assert len(result.summary["kaggle"]["closed_form"]) == 2
+    paper = flowers102.parts(flowers102.Config())
+    assert all("-kaggle-" in name for name in paper[-30:])
+    assert not any("-kaggle-" in name for name in paper[:-30])
+
+
 def test_the_transformer_learns_the_digits():
     config = replace(flowers102.SMOKE, alphas=(0.0,), epochs=5, erasing=0.25)
     result = flowers102.run(config, progress=False)
-    assert _plane.final(result.rows, "ls", "train")[0]["accuracy"] > 0.6
+    assert _plane_rows.final(result.rows, "ls", "train")[0]["accuracy"] > 0.6
