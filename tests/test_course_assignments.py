@@ -96,7 +96,9 @@ def test_the_folder_is_on_no_page_in_no_wheel_and_in_no_archive():
     config = (pages.ROOT / "_config.yml").read_text("utf8")
     assert re.search(r'^  - "course"', config, re.MULTILINE)
     assert 'include = ["ibtutor*"]' in (pages.ROOT / "pyproject.toml").read_text("utf8")
-    assert "course export-ignore" in (pages.ROOT / ".gitattributes").read_text("utf8")
+    # The leading slash matters: without it, book/course and ibtutor/course would be left out too.
+    attributes = (pages.ROOT / ".gitattributes").read_text("utf8").splitlines()
+    assert [line for line in attributes if "export-ignore" in line] == ["/course export-ignore"]
     built = pages.ROOT / "_build" / "html"
     assert not [p for p in built.rglob("*assignment_1*")] if built.exists() else True
 
