@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +97,10 @@ class Record:
             what = "differs from the paper" if stated else "not in the paper; our full run differs"
             rows.append((f"{what}: {name}", text))
         rows.append(("versions", ", ".join(f"{k} {v}" for k, v in where["versions"].items())))
-        return [*rows, ("commit", where["commit"][:10])]
+        devices = Counter(part["device"] for part in self.parts.values())
+        if len(devices) > 1:
+            rows.append(("parts", ", ".join(f"{n} on {name}" for name, n in devices.items())))
+        return [*rows, ("commit", ", ".join(c[:10] for c in where["commit"].split("; ")))]
 
     def caption(self) -> str:
         """One line that says what the numbers are: scale, differences from the paper, origin."""

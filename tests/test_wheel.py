@@ -62,6 +62,8 @@ def bare_environment(home):
 def test_wheel_holds_the_records_and_the_type_marker(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"ibtutor/records/{path.name}" for path in RECORDS} <= names
+    parts = {path.relative_to(pages.ROOT).as_posix() for path in (FOLDER / "parts").glob("*/*.*")}
+    assert {path for path in parts if path.endswith((".json", ".npz"))} <= names
     assert "ibtutor/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "tools/", "book/"))]
 

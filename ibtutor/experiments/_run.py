@@ -178,7 +178,8 @@ def _side_by_side(
             if worker.poll() is None:
                 worker.terminate()
     if bad := [worker for worker in workers if worker.returncode not in (0, None)]:
-        say(f"{len(bad)} of {jobs} workers failed: what each said stands above")
+        said = "what each said stands above; fewer --jobs need less memory"
+        say(f"{len(bad)} of {jobs} workers failed: {said}")
         if len(bad) == jobs:
             raise RuntimeError("no worker came to the end")
 

@@ -288,6 +288,8 @@ def test_parts_of_several_machines_keep_their_origin(own):
     assert found.provenance["seconds"] >= 200
     assert [n for n in names() if found.parts[n]["device"] == "a card"] == list(names()[:2])
     assert found.parts[names()[0]]["commit"] == "f" * 40
+    assert dict(found.origin())["parts"].startswith("2 on a card, 4 on CPU")
+    assert dict(found.origin())["commit"].startswith("f" * 10 + ", ")
 
 
 def test_the_queue_begins_with_what_is_most_wanted():
