@@ -122,6 +122,15 @@ def test_thirteen_submissions(tmp_path):
         assert [row["student"] for row in csv.DictReader(file)] == sorted(EXPECTED)
 
 
+@needs_nbgrader
+def test_our_starter_is_what_nbgrader_makes_of_the_source(tmp_path):
+    given = assignments.named("assignment_1", FOLDER)
+    grading._Course(tmp_path, given, grading.program(), 10, 6)
+    made = nbformat.read(tmp_path / "release/assignment_1/assignment_1.ipynb", as_version=4)
+    ours = given.starter()
+    assert [cell.source.strip() for cell in made.cells] == [c.source.strip() for c in ours.cells]
+
+
 # --- without nbgrader: what a submission is made into, and bad input -----------------------------
 
 

@@ -29,6 +29,7 @@ c.Execute.timeout = c.ExecutePreprocessor.timeout = {seconds}
 c.Execute.interrupt_on_timeout = True
 c.Execute.kernel_name = "python3"
 c.Execute.startup_timeout = 120
+c.ClearSolutions.text_stub = "*Your answer:*"
 c.ClearSolutions.code_stub = {{"python": "# YOUR CODE HERE\\nraise NotImplementedError()"}}
 """
 FIELDS = ("student", "assignment", "score", "of", "by_hand", "note")
