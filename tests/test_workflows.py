@@ -195,7 +195,7 @@ def pins():
 def needed():
     """Every package that `make` asks for, on any platform, with what it asks for in turn."""
     todo = [Requirement(r) for r in PROJECT["dependencies"]]
-    for extra in ("book", "test", "gradcam", "bench", "data"):
+    for extra in ("book", "test", "gradcam", "bench", "data", "cluster"):
         todo += [Requirement(r) for r in PROJECT["optional-dependencies"][extra]]
     found, seen = set(), set()
     while todo:
