@@ -4,6 +4,8 @@ import pytest
 
 pytest.importorskip("selenium", reason="selenium is not installed: pip install -e '.[test]'")
 
+from selenium.webdriver.support.ui import WebDriverWait
+
 from tools import browser, weights
 
 PAGES = browser.pages()
@@ -12,6 +14,7 @@ TASKS = "book/label_smoothing_in_practice.html"
 PROOFS = "book/optimal_smoothing_proofs.html"
 # Folds that stay as the reader left them on paper, too.
 KEPT = ("Solution", "Answer", "A way in", "Hint", "Show code", "ok:", "Where these numbers")
+SAMPLE = ["book/index.html", "book/explorer.html", PROOFS, "search.html"]
 SMALLEST_TEXT = 8 * 150 / 72  # pixels of a picture that 8 points take: plots.show saves 150 an inch
 
 
@@ -166,7 +169,8 @@ def walk(site):
             "if (e === document.body || window.stops.has(e)) return null;"
             "window.stops.add(e);"
             "const {x, y, width, height} = e.getBoundingClientRect();"
-            "return {tag: e.tagName, html: e.outerHTML.slice(0, 200), x, y, width, height,"
+            "return {tag: e.tagName, name: e.dataset.stop, html: e.outerHTML.slice(0, 200),"
+            "  x, y, width, height,"
             "  shown: e.checkVisibility({visibilityProperty: true}),"
             "  header: !!e.closest('.bd-header-article')}"
         )
@@ -236,6 +240,84 @@ def test_the_root_leads_to_the_front_page(site):
     site.open("")
     assert site.driver.current_url == site.address + "book/index.html"
 
+
+# --- other places --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def below():
+    """The same site below a path, as a fork or a preview has it."""
+    site = browser.Site(prefix="/people/somebody/book-2/")
+    yield site
+    site.close()
+
+
+@pytest.mark.parametrize("page", ["", *SAMPLE])
+def test_the_site_works_below_any_path(below, page):
+    below.problems()
+    below.open(page)
+    assert not below.problems()
+    links = below.driver.execute_script("return [...document.links].map(a => a.href)")
+    here = below.address.partition("/people")[0]
+    assert not [link for link in links if link.startswith(here) and below.address not in link]
+
+
+@each_page
+def test_a_page_opens_from_a_plain_folder(site, page):
+    site.problems()
+    site.driver.get((browser.HTML / page).as_uri())
+    seen = site.driver.execute_async_script(FROM_A_FOLDER)
+    assert not site.problems()
+    assert seen["fonts that failed"] == 0
+    assert seen["formulas"] >= seen["written"]
+    assert not seen["outside"]
+
+
+def test_a_search_from_a_plain_folder_finds_pages(site):
+    site.problems()
+    site.driver.get((browser.HTML / "search.html").as_uri() + "?q=entropy")
+    find = "return document.querySelectorAll('#search-results li a').length"
+    WebDriverWait(site.driver, 10).until(lambda driver: driver.execute_script(find) > 5)
+    assert not site.problems()
+
+
+@each_page
+def test_the_tab_key_reaches_everything(site, page):
+    """Each link, button, field and fold that is seen is a stop, once."""
+    site.open(page)
+    site.driver.execute_script(NAME_THE_STOPS)
+    reached = {stop["name"] for stop in walk(site)}
+    wanted = site.driver.execute_script("return window.wanted")
+    assert not [html for name, html in wanted.items() if name not in reached]
+
+
+FROM_A_FOLDER = """
+const done = arguments[0];
+const math = window.MathJax?.startup?.promise ?? Promise.resolve();
+math.then(() => document.fonts.ready).then(() => {
+  const folder = location.href.replace(/_build[/]html[/].*/, '_build/html/');
+  done({
+    'fonts that failed': [...document.fonts].filter(font => font.status === 'error').length,
+    formulas: document.querySelectorAll('mjx-container').length,
+    written: document.querySelectorAll('.math').length,
+    outside: [...document.links].map(a => a.href).filter(
+      href => href.startsWith('file:') && !href.startsWith(folder)),
+  });
+});
+"""
+
+NAME_THE_STOPS = """
+window.wanted = {};
+const inputs = 'a[href], button, input, select, textarea, summary, [role=button]';
+// Of radio buttons in a group one is a stop. Anchors beside a heading repeat it.
+[...document.querySelectorAll(inputs)].forEach((e, i) => {
+  e.dataset.stop = `stop-${i}`;
+  const hidden = !e.checkVisibility({visibilityProperty: true}) || e.disabled
+    || e.closest('[inert], [aria-hidden=true]') || e.type === 'hidden';
+  const {width, height} = e.getBoundingClientRect();
+  if (!hidden && width > 1 && height > 1) window.wanted[e.dataset.stop] = e.outerHTML.slice(0, 200);
+});
+"""
 
 WITHOUT_SCRIPT = """
 const head = document.querySelector('h1:not(.onlyprint h1)'), box = head.getBoundingClientRect();

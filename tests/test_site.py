@@ -1,5 +1,6 @@
 """What is done to built pages, and what the built site holds beside them."""
 
+import base64
 import html
 import re
 import struct
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from tools import pages, preview, website
+from tools.sphinx_ext import book_toc, ibtutor_terms
 from tools.sphinx_ext import ibtutor_site as site
 
 CONFIG = yaml.safe_load((pages.ROOT / "_config.yml").read_text("utf8"))
@@ -31,6 +33,10 @@ def content(text, name):
     found = [tag["content"] for tag in tags if name in (tag.get("name"), tag.get("property"))]
     assert len(found) == 1, f"{name}: {len(found)} tags"
     return html.unescape(found[0])
+
+
+def read_or_empty(name):
+    return read(name) if (website.HTML / name).is_file() else ""
 
 
 # --- finished pages ------------------------------------------------------------------------------
@@ -66,6 +72,45 @@ def test_a_picture_gets_a_box_that_knows_its_width_and_only_once():
         '<img src="a" width="704" style="--width:704px;height:auto"></div><p></p>'
     )
     assert site.finish(once) == once
+
+
+def test_an_embedded_picture_gets_its_height():
+    size = struct.pack(">II", 300, 150)
+    png = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + size + b"\x08\x06\0\0\0").decode()
+    page = f'<figure class="ibtutor-figure"><img src="data:image/png;base64,{png}" '
+    page += 'alt="a" width="100" style="height:auto">'
+    assert 'width="100" height="50"' in site.finish(page)
+
+
+def test_a_drawing_gets_width_and_height(tmp_path):
+    (tmp_path / "a.svg").write_text('<svg width="9pt" viewBox="0 0 460.8 288">')
+    image = '<img alt="a" src="a.svg">'
+    assert site.measure(image, tmp_path) == '<img width="461" height="288" alt="a" src="a.svg">'
+    for kept in ('<img alt="a" src="b.svg">', '<img src="a.svg" width="3">'):
+        assert site.measure(kept, tmp_path) == kept
+
+
+@pytest.mark.parametrize(
+    ("address", "link"),
+    [
+        ("https://x.org/b/book/a.html#s", "a.html#s"),
+        ("https://x.org/b/search.html", "../search.html"),
+        ("https://x.org/b/", "../index.html"),
+        ("https://x.org/b/book/missing.html", "https://x.org/b/book/missing.html"),
+        ("https://x.org/bb/book/a.html", "https://x.org/bb/book/a.html"),
+    ],
+)
+def test_what_a_cell_links_is_found_in_the_site(address, link):
+    known = {"index.html", "search.html", "book/a.html", "book/page.html"}
+    text = f'<a class="c" href="{address}">a</a> <link href="https://x.org/b/book/a.html">'
+    wanted = text.replace(f'href="{address}"', f'href="{link}"', 1)
+    assert site.localize(text, "book/page.html", "https://x.org/b", known) == wanted
+
+
+def test_a_link_to_a_chapter_that_is_not_written_becomes_its_words():
+    text = '<a class="x" href="../book/later.html#s">Figure <b>3</b></a> <a href="now.html">now</a>'
+    assert site.unlink(text, {"later"}) == 'Figure <b>3</b> <a href="now.html">now</a>'
+    assert site.unlink(text, {"ater", "other"}) == text
 
 
 def test_formulas_are_explained_to_readers_without_scripts_and_only_once():
@@ -154,3 +199,86 @@ def test_root_page_says_what_the_book_is():
     assert content(text, "og:title") == CONFIG["title"]
     assert 'href="book/index.html"' in text
     assert Path(website.HTML / "book" / "index.html").is_file()
+
+
+# --- contents, terms, statements -----------------------------------------------------------------
+
+
+def links(text):
+    return re.findall(r'<a [^>]*href="([^"]+)"', text)
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_no_chapter_is_advertised_that_does_not_exist(name):
+    """Neither by name nor by a link; where prose speaks of one, it says that it is not written."""
+    text = read(name)
+    for slug in book_toc.planned(pages.ROOT):
+        assert not [link for link in links(text) if f"{slug}.html" in link], slug
+    assert "planned" not in read("book/index.html")
+
+
+def test_the_front_page_leads_to_every_page():
+    found = {link.partition("#")[0] for link in links(read("book/index.html"))}
+    assert {name.removeprefix("book/") for name in BUILT[1:]} <= found
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_every_address_of_a_page_is_relative_or_of_another_host(name):
+    """So that the site works below any path and from a folder."""
+    assert not re.findall(r"""(?:href|src)=["']/""", read(name))
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_every_picture_has_width_and_height(name):
+    figures = re.findall(r'<figure class="ibtutor-figure">.*?<img ([^>]*)>', read(name), re.DOTALL)
+    sized = [len(re.findall(r'\b(?:width|height)="\d+"', tag)) for tag in figures]
+    assert set(sized) <= {2}
+
+
+# Sphinx finds its neighbors on a path of its own.
+PROOFS = pages.ROOT / "tools" / "sphinx_ext" / "ibtutor_proofs.py"
+CHAPTERS = [name for name in BUILT if "<h2>Exercises" in read_or_empty(name)]
+KINDS = re.search(r'^KINDS = "(.+)"$', PROOFS.read_text("utf8"), re.MULTILINE)[1]
+TERM = re.compile(r'<a class="([^"]*ibtutor-term[^"]*)" href="([^"]+)"')
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_term_leads_to_the_glossary_from_its_first_use(name):
+    found = [link for _, link in TERM.findall(read(name))]
+    assert len(found) >= 3
+    assert len(found) == len(set(found)), "only the first use is a link"
+    glossary = read("book/glossary.html")
+    for link in found:
+        page, _, entry = link.partition("#")
+        assert page == "glossary.html"
+        assert f'id="{entry}"' in glossary
+
+
+def test_terms_of_the_glossary_are_used_in_chapters():
+    used = {link.partition("#")[2] for name in CHAPTERS for _, link in TERM.findall(read(name))}
+    terms = re.findall(r'<dt id="(term-[^"]+)"', read("book/glossary.html"))
+    assert len(terms) > 25
+    assert not used & {f"term-{name}" for name in ibtutor_terms.NOT_LINKED}
+    assert len({*terms} & used) >= 0.8 * len(terms)
+
+
+def test_terms_are_found_as_words_and_in_the_plural():
+    found = ibtutor_terms.pattern(["entropy", "cross-entropy", "soft label", "label"])
+    texts = ["cross-entropy", "Soft labels", "the entropy of", "label_smoothing", "relabel"]
+    assert [m[1] if (m := found.search(text)) else None for text in texts] == [
+        *("cross-entropy", "Soft label", "entropy", None, None)
+    ]
+
+
+def test_the_map_of_proofs_names_every_statement_and_leads_to_it():
+    text, count = read("book/proofs.html"), 0
+    for file in FILES:
+        source = (pages.ROOT / file).read_text("utf8")
+        heads = re.findall(rf"^> \*\*((?:{KINDS})\b[^*]*)\*\*", source, re.MULTILINE)
+        target = file.removeprefix("book/").replace(".md", ".html")
+        listed = re.findall(rf'<li><p><a [^>]*href="{target}#([^"]+)"', text)
+        assert len(listed) == len(heads), (file, heads)
+        built = read(file.replace(".md", ".html"))
+        assert not [name for name in listed if f'id="{name}"' not in built]
+        count += len(heads)
+    assert count > 30

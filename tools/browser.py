@@ -19,6 +19,22 @@ import numpy as np
 from matplotlib import pyplot as plt
 from selenium import webdriver
 
+from tools.browser_scripts import (
+    COUNT_MATH,
+    CUT_ON_PAPER,
+    EMPTY_FORMULAS,
+    FIND_OVERFLOW,
+    FIND_PICTURES,
+    FIRST_PAINT,
+    FIRST_PICTURE,
+    FOLDS,
+    OPEN_A_SOLUTION,
+    RUN_AXE,
+    TWO_FRAMES,
+    WATCH_PICTURE,
+    WATCH_SHIFTS,
+)
+
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 AXE = ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js"
@@ -75,7 +91,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        name = unquote(urlsplit(self.path).path).lstrip("/")
+        path, below = unquote(urlsplit(self.path).path), self.server.prefix
+        name = path.removeprefix(below) if path.startswith(below) else "outside of the site"
         kind, body = _file(name or "index.html")
         self.send_response(200 if body is not None else 404)
         if body is None:
@@ -107,13 +124,17 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 class Site:
-    """The built site on a free port of this machine, with a browser that looks at it."""
+    """The built site on a free port of this machine, with a browser that looks at it.
 
-    def __init__(self):
+    `prefix` is the path below which it lies, as `/a/b/`.
+    """
+
+    def __init__(self, prefix: str = "/"):
         self.server = _Server(("127.0.0.1", 0), _Handler)
+        self.server.prefix = prefix
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
-        self.address = f"http://127.0.0.1:{self.server.server_port}/"
+        self.address = f"http://127.0.0.1:{self.server.server_port}{prefix}"
         self.profile = tempfile.mkdtemp(prefix="ibtutor-chromium-")
         self.driver = self._start()
         self.visits: dict[str, Visit] = {}
@@ -320,6 +341,12 @@ class Site:
             opened,
         )
 
+    def problems(self) -> list[str]:
+        """What went wrong since the logs were read last: requests and scripts."""
+        seen = Visit()
+        self._read_logs(seen)
+        return [*seen.foreign_requests, *seen.failed_requests, *seen.script_errors]
+
     def _read_logs(self, seen: Visit) -> None:
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
@@ -335,117 +362,3 @@ class Site:
         for entry in self.driver.get_log("browser"):
             if entry["level"] == "SEVERE":
                 seen.script_errors.append(entry["message"])
-
-
-COUNT_MATH = """
-const visible = [...document.querySelectorAll('mjx-container')].filter(
-  e => e.querySelector('mjx-math') && (e.closest('details:not([open])')
-    || e.closest('.toggle-hidden') || e.getBoundingClientRect().width > 0));
-return {
-  written: document.querySelectorAll('.math').length,
-  rendered: visible.length,
-  errors: document.querySelectorAll('mjx-merror, [data-mjx-error]').length,
-  raw: document.querySelectorAll(".math:not(:has(mjx-container))").length,
-  all: document.querySelectorAll('mjx-container').length,
-  spoken: document.querySelectorAll('mjx-container > mjx-assistive-mml > math').length,
-  stops: document.querySelectorAll('mjx-container[tabindex]:not([tabindex="-1"])').length,
-};
-"""
-
-# The page fits its formulas when the window has another width.
-TWO_FRAMES = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]));"
-
-FIND_OVERFLOW = """
-const root = document.documentElement;
-const cut = [...document.querySelectorAll('mjx-math')].filter(
-  e => e.getBoundingClientRect().left < -1);
-if (cut.length) return cut.slice(0, 5).map(e => 'formula starts left of the page: ' +
-  (e.closest('.math') ?? e).textContent.trim().slice(0, 80));
-// A formula may run out of its column only inside something that scrolls.
-const scrolls = e => {
-  for (let a = e.parentElement; a && a.tagName !== 'MAIN'; a = a.parentElement) {
-    if (['auto', 'scroll'].includes(getComputedStyle(a).overflowX)) return true;
-  }
-  return false;
-};
-const column = (document.querySelector('article') ?? root).getBoundingClientRect().right;
-const lost = [...document.querySelectorAll('mjx-math')].filter(
-  e => e.getBoundingClientRect().right > column + 1 && !scrolls(e));
-if (lost.length) return lost.slice(0, 5).map(e => 'formula runs out of its column: ' +
-  (e.closest('.math') ?? e).parentElement.textContent.trim().slice(0, 100));
-if (root.scrollWidth <= root.clientWidth) return [];
-const wide = [...document.querySelectorAll('main *')].filter(
-  e => e.getBoundingClientRect().right > root.clientWidth + 1);
-return [`page ${root.scrollWidth} > ${root.clientWidth}`].concat(
-  wide.slice(0, 5).map(e => e.outerHTML.slice(0, 120)));
-"""
-
-# Formulas are most of a chapter's elements and take most of axe's time: a letter in the formula's
-# own color stands for each. What is spoken of them is counted by COUNT_MATH.
-EMPTY_FORMULAS = "document.querySelectorAll('mjx-container').forEach(e => e.replaceChildren('x'));"
-
-RUN_AXE = """
-const done = arguments[arguments.length - 1];
-axe.run(document, {resultTypes: ['violations']}).then(
-  result => done(result.violations.flatMap(v => v.nodes.map(n =>
-    `${v.id}: ${n.target.join(' ')}: ${n.failureSummary.split('\\n').pop().trim()}`))),
-  error => done([`axe failed: ${error}`]));
-"""
-
-FIND_PICTURES = """
-return [...document.querySelectorAll('figure.ibtutor-figure img')].map(picture => {
-  const box = picture.parentElement;
-  return {alt: picture.alt, shown: picture.getBoundingClientRect().width,
-    drawn: picture.naturalWidth, hidden: box.scrollWidth - box.clientWidth,
-    scrolls: getComputedStyle(box).overflowX === 'auto'};
-});
-"""
-
-WATCH_SHIFTS = """
-window.ibShift = 0;
-new PerformanceObserver(list => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.ibShift += entry.value;
-}).observe({type: 'layout-shift', buffered: true});
-"""
-
-WATCH_PICTURE = """
-const seek = () => {
-  const found = [...document.querySelectorAll('.ib-explorer svg, figure.ibtutor-figure img')].find(
-    e => (e.tagName === 'IMG' ? e.complete && e.naturalWidth : e.childElementCount)
-      && e.getBoundingClientRect().height > 0);
-  if (found) window.ibPicture = performance.now();
-  else requestAnimationFrame(seek);
-};
-requestAnimationFrame(seek);
-"""
-
-FIRST_PICTURE = """
-const done = arguments[0], wait = count =>
-  window.ibPicture || count > 50 ? done(window.ibPicture ?? 0) : setTimeout(wait, 100, count + 1);
-wait(0);
-"""
-
-FIRST_PAINT = "return performance.getEntriesByName('first-contentful-paint')[0].startTime;"
-
-FOLDS = """
-return [...document.querySelectorAll('article details')].map(
-  e => [e.querySelector('summary').textContent.trim(), e.open]);
-"""
-
-OPEN_A_SOLUTION = """
-const folds = [...document.querySelectorAll('article details')];
-const solution = folds.find(e => e.innerText.startsWith('Solution'));
-if (solution) solution.open = true;
-"""
-
-CUT_ON_PAPER = """
-const shown = selector => [...document.querySelectorAll(selector)].filter(e => e.checkVisibility());
-const splits = e => getComputedStyle(e).breakInside === 'auto' &&
-  (!e.tHead || getComputedStyle(e.tHead).display === 'table-header-group');
-return {
-  ink: getComputedStyle(document.querySelector('main p')).color.match(/\\d+/g).map(Number),
-  code: shown('article pre').filter(e => e.scrollWidth > e.clientWidth + 1)
-    .map(e => e.textContent.slice(0, 80)),
-  tables: shown('article table').filter(e => !splits(e)).map(e => e.outerHTML.slice(0, 80)),
-};
-"""

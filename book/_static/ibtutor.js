@@ -1,3 +1,6 @@
+// From a plain folder a search cannot look into other pages: it shows titles alone.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
 // Mends to the theme that style sheets cannot make.
 document.addEventListener("DOMContentLoaded", () => {
   // A label that differs from the words on the control keeps voice users from naming it (WCAG 2.5.3).

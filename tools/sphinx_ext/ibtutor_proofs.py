@@ -15,6 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 KINDS = "Assumption|Bound|Claim|Corollary|Facts|Lemma|Observations?|Proposition|Theorem|What holds"
 HEAD = re.compile(rf"({KINDS})\b")
 SENTENCE = re.compile(r"[.:]\s")
+SCENE = re.compile(r"(Let|Assume|Suppose|Draw|Take)\b")
 BREAKS = re.compile("break-it")
 
 
@@ -84,17 +85,26 @@ def _title(app: Sphinx, page: str, tree: nodes.document, uri: str) -> nodes.para
 
 
 def _item(quote: nodes.block_quote, head: nodes.strong, uri: str) -> nodes.list_item:
-    """Head as a link, then the first sentence of what it says."""
+    """Head as a link, then what it says: one sentence, or two if the first only sets the scene."""
     name = head.astext().rstrip(".")
     line = nodes.paragraph("", "", _link(name, f"{uri}#{quote['ids'][-1]}"), nodes.Text(". "))
-    for child in _inside(quote)[1:]:
-        text = child.astext().lstrip() if isinstance(child, nodes.Text) else ""
-        end = SENTENCE.search(child.astext()) if text else None
-        if end:
-            line += nodes.Text(child.astext()[: end.start()].lstrip() + ".")
-            break
-        line += nodes.Text(child.astext()) if text else child.deepcopy()
-    return nodes.list_item("", line)
+    said = _inside(quote)[1:]
+    wanted = 2 if said and SCENE.match(said[0].astext().lstrip()) else 1
+    for index, child in enumerate(said):
+        if not isinstance(child, nodes.Text):
+            line += child.deepcopy()
+            continue
+        text = child.astext() if index else child.astext().lstrip()
+        ends = list(SENTENCE.finditer(text))
+        if len(ends) >= wanted:
+            line += nodes.Text(text[: ends[wanted - 1].start()] + ".")
+            return nodes.list_item("", line)
+        wanted -= len(ends)
+        line += nodes.Text(text)
+    formula = next((c for c in quote.children[1:2] if isinstance(c, nodes.math_block)), None)
+    plain = {"nowrap": False, "number": None, "label": None}
+    shown = [nodes.math_block("", formula.astext(), **plain)] if formula else []
+    return nodes.list_item("", line, *shown)
 
 
 def _link(words: str, uri: str) -> nodes.reference:

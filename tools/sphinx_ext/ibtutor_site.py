@@ -96,6 +96,14 @@ def localize(text: str, name: str, base: str, known: set[str]) -> str:
     return full.sub(local, text)
 
 
+def unlink(text: str, planned: set[str]) -> str:
+    """Leave the words of links to chapters that are not written; records may come before them."""
+    for slug in planned:
+        link = rf'<a [^>]*href="(?:[^"]*/)?{re.escape(slug)}\.html[^"]*"[^>]*>(.*?)</a>'
+        text = re.sub(link, r"\1", text, flags=re.DOTALL)
+    return text
+
+
 def tags(title: str, description: str, address: str, site: str, base: str) -> str:
     """Return the tags from which other sites make a preview of a page."""
     wanted = {
@@ -159,12 +167,15 @@ def complete(app: Sphinx, exception: Exception | None) -> None:
     """Finish the built pages and write those that Sphinx does not."""
     if exception is not None or app.builder.name != "html":
         return
+    from book_toc import planned  # Sphinx puts the folder of its extensions on the path
+
     out, base = Path(app.outdir), app.config.html_baseurl.rstrip("/")
     names = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.html"))
     for name in names:
         if not name.startswith("_static/"):
             page = out / name
-            text = localize(finish(page.read_text("utf8")), name, base, {*names})
+            text = unlink(finish(page.read_text("utf8")), planned(Path(app.srcdir)))
+            text = localize(text, name, base, {*names})
             page.write_text(measure(text, page.parent), "utf8")
     docs = {f"{doc}.html" for doc in app.env.found_docs}
     (out / "sitemap.xml").write_text(sitemap(base, [n for n in names if n in docs]), "utf8")

@@ -11,14 +11,18 @@ from sphinx.application import Sphinx
 
 GLOSSARY = "book/glossary"
 NO_CHAPTERS = ("index", "glossary", "changelog", "references", "errata", "ledger", "proofs")
-# What a reader of the practice page knows from daily work, and what no sentence is about.
-KEPT_OUT = (nodes.reference, nodes.literal, nodes.title, nodes.math, nodes.Invisible)
+# Bold words are heads, or terms that are defined on the spot.
+# Words of daily speech too, as in "learning rate": their entries are found, not linked.
+NOT_LINKED = {"rate", "teacher", "ledger"}
+LINKS, WORDS = (nodes.reference, nodes.Invisible), (nodes.title, nodes.strong)
+KEPT_OUT = (*LINKS, *WORDS, nodes.literal, nodes.math)
 
 
 def terms(app: Sphinx) -> dict[str, str]:
     """Each term in small letters with the id of its entry."""
     objects = app.env.get_domain("std").get_objects()
-    return {o[0].lower(): o[4] for o in objects if o[2] == "term" and o[3] == GLOSSARY}
+    found = {o[0].lower(): o[4] for o in objects if o[2] == "term" and o[3] == GLOSSARY}
+    return {name: entry for name, entry in found.items() if name not in NOT_LINKED}
 
 
 def pattern(names) -> re.Pattern:
