@@ -13,7 +13,16 @@ CHAPTER = "book/optimal_smoothing.html"  # many formulas
 TASKS = "book/label_smoothing_in_practice.html"
 PROOFS = "book/optimal_smoothing_proofs.html"
 # Folds that stay as the reader left them on paper, too.
-KEPT = ("Solution", "Answer", "A way in", "Hint", "Show code", "ok:", "Where these numbers")
+KEPT = (
+    "Solution",
+    "Answer",
+    "Your prediction",
+    "A way in",
+    "Hint",
+    "Show code",
+    "ok:",
+    "Where these numbers",
+)
 SAMPLE = ["book/index.html", "book/explorer.html", PROOFS, "search.html"]
 SMALLEST_TEXT = 8 * 150 / 72  # pixels of a picture that 8 points take: plots.show saves 150 an inch
 
