@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -53,18 +54,24 @@ def test_no_time_and_no_jobs_are_refused(own):
 
 
 def test_time_that_runs_out_stops_a_run_and_the_next_one_finishes_it(own, monkeypatch):
-    plain, calls = mnist.run_part, []
+    plain, calls, later = mnist.run_part, [], [0.0]
 
-    def hangs_once(config, part, **options):
+    def over_in_the_third(config, part, **options):
         calls.append(part)
         if len(calls) == 3:
+            later[0] = 3600.0  # the clock is put forward, and the alarm goes off
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             time.sleep(60)
         return plain(config, part, **options)
 
-    monkeypatch.setattr(mnist, "run_part", hangs_once)
+    clock = SimpleNamespace(
+        time=lambda: time.time() + later[0], perf_counter=time.perf_counter, sleep=time.sleep
+    )
+    monkeypatch.setattr(mnist, "run_part", over_in_the_third)
+    monkeypatch.setattr(_work, "time", clock)
     monkeypatch.setattr(_work.Speed, "seconds", lambda *_: 0.01)
     started = time.monotonic()
-    (row,) = experiments.run_for([ID], "smoke", minutes=0.12, progress=False)
+    (row,) = experiments.run_for([ID], "smoke", minutes=50, progress=False)
     assert time.monotonic() - started < 50
     assert (row["done"], row["of"]) == (2, 6)
     assert calls == list(names()[:3])
