@@ -21,7 +21,7 @@ TITLE = "Five losses on CIFAR-10 at one learning rate, and two at their own"
 SOURCE = "Yi and others 2022, Table 3, Figures 16 and 17"
 CHAPTER = "mutual_information_learning"
 FIGURE = "Table 3"
-SAYS = "On CIFAR-10 networks trained with milLoss are up to ten points and more above the others."
+SAYS = "On CIFAR-10 networks trained with milLoss are 7 to 16 points above cross-entropy."
 NEEDS = ("cifar10",)
 GPU = True
 REPORTED = {
@@ -129,10 +129,10 @@ def finding(result: Result) -> str:
         for network in _table3_claims.networks_of(result)
     }
     told = [
-        f"{_networks.NAMES[network]} {points(at_paper)} at the paper's rate, {points(at_own)} at "
-        "each loss's own"
+        f"{_networks.NAMES[network]} {points(at_paper)} at the paper's rate"
+        + (f", {points(at_own)} at each loss's own" if at_own else "")
         for network, (at_paper, at_own) in found.items()
-        if at_paper and at_own
+        if at_paper
     ]
     if not told:
         return "Too few seeds to tell."

@@ -117,6 +117,15 @@ def test_the_gain_and_its_control():
     assert judged("large_gain", made_up(0.70, 0.68))["verdict"] == "not reproduced"
 
 
+def test_the_finding_says_what_there_is():
+    found = made_up(0.76, 0.68)
+    assert table3.finding(found).startswith("milLoss minus cross-entropy, test accuracy in points")
+    assert "MobileNetV2 +8.10" in table3.finding(found)
+    assert table3.finding(found).endswith("at each loss's own.")
+    del found.summary["rates"]["mobilenet_v2"]["mil"]
+    assert table3.finding(found).endswith("at the paper's rate.")
+
+
 def test_the_other_claims():
     found = made_up(0.76, 0.68)
     assert judged("no_gain_elsewhere", found)["verdict"] == "reproduced"
