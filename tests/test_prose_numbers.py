@@ -23,6 +23,8 @@ CLOSED = {
     ],
     "information_quantities": [math.log(10)],
     "label_smoothing_in_practice": [math.log(10), 10 * 0.05 / (10 * 0.05 + 1 - 0.05)],
+    # Weights of the Brier score, lambda K / (2 B), and the entropy of ten classes.
+    "mutual_information_learning": [50 * 10 / (2 * 64), 50 * 10 / (2 * 512), math.log(10)],
     "optimal_smoothing": [1 - math.sqrt(3) / 2, 0.8 * 0.95 + 0.2 * 0.05],
     "optimal_smoothing_proofs": [math.log(3) - 1 + math.log(2) / 3, math.log(2) - 0.5],
     "redundant_factors": [stats.t.ppf(0.975, 2)],
