@@ -7,7 +7,9 @@ and a row whose candidates float32 cannot vouch for is searched again in float64
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -29,7 +31,19 @@ def kth_distance(z: Tensor, k: int, norm: str) -> Tensor:
         return _tree(z, k, norm)
     if norm == "max":
         return _plain(z, k)
-    return _products(z, k)
+    with _whole_float32():
+        return _products(z, k)
+
+
+@contextlib.contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Products with all 24 bits, whatever the process allows (TensorFloat-32, bfloat16)."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def count_within(z: Tensor, radius: Tensor, norm: str) -> Tensor:

@@ -95,6 +95,18 @@ def test_products_find_the_distances_of_float64(n, d, spread):
     assert found.numpy() == pytest.approx(exact, rel=1e-9)
 
 
+def test_products_are_whole_where_the_process_allows_less():
+    z, before = normal(600, 50, 1), torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        found = _neighbors.kth_distance(z, 3, "euclidean")
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    exact = np.sort(all_distances(z.numpy(), "euclidean"), 1)[:, 3]
+    assert found.numpy() == pytest.approx(exact, rel=1e-9)
+
+
 def test_float32_input_and_products_agree_with_the_tree():
     z = normal(2000, 10, 3).float()
     tree = _neighbors._tree(z, 3, "euclidean")
