@@ -182,7 +182,18 @@ def test_a_copied_cell_counts_once_and_cells_of_their_own_stay():
     made, notes = mending.rebuilt(sent, release())
     assert names(made) == names(release())
     assert "helper = 1" in [cell.source for cell in made.cells]
-    assert notes == []
+    assert notes == ["copied, the first one counts: answer-q1"]
+
+
+def test_answers_whose_marks_a_tool_dropped_are_known_by_their_functions():
+    sent = notebook(without=("check",))
+    for cell in sent.cells:
+        cell.metadata.pop("nbgrader", None)
+    made, notes = mending.rebuilt(sent, release())
+    assert names(made) == names(release())
+    assert notes[0] == "found by their functions: answer-q1, answer-q2, answer-q3"
+    right = answers()
+    assert {mending.grade_id(c): c.source for c in made.cells}.items() >= right.items()
 
 
 def test_students_are_files_or_folders(tmp_path):
