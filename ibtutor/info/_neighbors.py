@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 NORMS = ("euclidean", "max")
-# Above it a tree looks at nearly all points (measured by `python -m benchmarks estimators`).
+# Above it a tree looks at nearly all points; products beat it from nine dimensions on, unless there
+# are very many points (`python -m benchmarks estimators`: 50,000 points, 10 dimensions).
 TREE_DIMENSIONS = 10
+_PRODUCTS_FROM, _PRODUCTS_UP_TO = 9, 100_000
 # Distances held at once: 16 MB on a processor, 1 GB on a device.
 _CELLS_CPU, _CELLS_DEVICE = 2**21, 2**28
 _ROWS = 64  # at least, for a product that is worth its call
@@ -27,7 +29,9 @@ _ROUNDING = 1e-12
 
 def kth_distance(z: Tensor, k: int, norm: str) -> Tensor:
     """Distance of each row of `z` `(N, d)` to its k-th nearest other row, float64 `(N,)`."""
-    if z.is_cpu and z.shape[1] <= TREE_DIMENSIONS:
+    n, d = z.shape
+    fast = norm == "euclidean" and d >= _PRODUCTS_FROM and n <= _PRODUCTS_UP_TO
+    if z.is_cpu and d <= TREE_DIMENSIONS and not fast:
         return _tree(z, k, norm)
     if norm == "max":
         return _plain(z, k)

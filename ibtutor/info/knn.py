@@ -31,7 +31,8 @@ def knn_entropy(
     and V the volume of the unit ball. It takes the density to be constant within that ball. In many
     dimensions the ball is never small, and the estimate is too high: by 15 nats at d = 100 on a
     Gaussian sample of 50,000. `knn_entropy_bias` gives that number; where it passes `WARN_ABOVE`,
-    a `BiasWarning` says so. Trees up to 10 dimensions, above them chunked matrix products.
+    a `BiasWarning` says so. Trees in few dimensions (up to 8; 10 for more than 100,000 points or
+    the max norm), chunked products in more.
 
     Args:
         z: latents `(N, d)` or `(N,)`, on any device. Not differentiated.
