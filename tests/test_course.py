@@ -44,8 +44,8 @@ def test_prerequisites_follow_the_contents(chapter):
     base = address.wanted().documentation + "/book/"
     order = [one.slug for one in source.chapters(pages.ROOT)]
     text = "\n".join(c.source for c in chapter.notebook().cells[:12] if c.cell_type == "markdown")
-    # From "You need" to the end of its sentence.
-    needed = re.findall(r"You need\b.*?(?:\.(?=\s)|\Z)", text, re.DOTALL)
+    # From "You need" to the end of its clause: what only helps may come later.
+    needed = re.findall(r"You need\b.*?(?:[.;](?=\s)|\Z)", text, re.DOTALL)
     links = [link for part in needed for link in re.findall(rf"{re.escape(base)}(\w+)\.html", part)]
     late = [s for s in links if s in order and order.index(s) >= order.index(chapter.slug)]
     assert not late, f"{chapter.slug} needs {late}, which come later"

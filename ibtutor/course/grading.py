@@ -233,9 +233,11 @@ def _kill_tree(pid: int) -> None:
 
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
-        for one in [*parent.children(recursive=True), parent]:
+        family = [*parent.children(recursive=True), parent]
+        for one in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
+        psutil.wait_procs(family, timeout=10)
 
 
 def _error(cell: Any) -> Any | None:

@@ -88,7 +88,7 @@ def deck(part: str, chapters: list[source.Chapter]) -> Any:
 
 def check_executed(chapters: list[source.Chapter]) -> None:
     """Raise RuntimeError unless `make book` executed these pages as they stand."""
-    if stale := [c.slug for c in chapters if not _is_executed(c)]:
+    if stale := [c.slug for c in chapters if not c.is_executed()]:
         raise RuntimeError(
             f"slides show what the pages computed, and {', '.join(stale)} was not executed as it "
             "stands: run `make book` first, or leave the slides out: --no-slides"
@@ -98,16 +98,6 @@ def check_executed(chapters: list[source.Chapter]) -> None:
 def _begins(cell: Any) -> bool:
     """Whether a slide to the right begins here: those are counted in the address."""
     return cell.metadata["slideshow"]["slide_type"] == "slide"
-
-
-def _is_executed(chapter: source.Chapter) -> bool:
-    if not chapter.executed.exists():
-        return False
-    here, there = (
-        [cell.source for cell in found.cells if cell.cell_type == "code"]
-        for found in (chapter.notebook(), chapter.notebook(executed=True))
-    )
-    return here == there
 
 
 def slides(notebook: Any) -> list[Any]:

@@ -28,11 +28,23 @@ class Chapter:
         return self.root / "executed" / f"{self.slug}.ipynb"
 
     def notebook(self, *, executed: bool = False) -> Any:
-        """The notebook, with outputs where `executed` is asked for and `make book` ran it."""
+        """The notebook, with outputs where `executed` is asked for and `make book` ran this one."""
         import nbformat
 
-        path = self.executed if executed and self.executed.exists() else self.path
+        path = self.executed if executed and self.is_executed() else self.path
         return nbformat.read(path, as_version=4)
+
+    def is_executed(self) -> bool:
+        """Whether `make book` executed the page as it stands: the same code, cell by cell."""
+        import nbformat
+
+        if not self.executed.exists():
+            return False
+        here, there = (
+            [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+            for path in (self.path, self.executed)
+        )
+        return here == there
 
     def seconds(self) -> float | None:
         """How long `make book` took to execute the page; None where it did not."""
