@@ -16,7 +16,7 @@ PROOFS = "book/optimal_smoothing_proofs.html"
 KEPT = (
     "Solution",
     "Answer",
-    "Your prediction",
+    "Your ",
     "A way in",
     "Hint",
     "Show code",

@@ -244,6 +244,25 @@ def test_one_class_alone_is_drawn_with_a_sentence(explorer):
     assert "nothing" in text(explorer, "[data-sentence=one]")
 
 
+@pytest.mark.parametrize("page", [page for page in EMBEDDED if page != PAGE])
+def test_its_parts_draw_nonsense_with_a_sentence_too(site, page):
+    site.open(page)
+    edges = [f"#k={k}&alpha={a}&dissent={d}" for k in (2, 1000) for a in (0, 1) for d in (0, 0.2)]
+    for seen in read(site.driver, [*NONSENSE, *edges]):
+        assert not seen["broken"], seen["broken"]
+    for hash_, words in NONSENSE.items():
+        assert words in read(site.driver, [hash_])[0]["notes"]
+
+
+def test_the_link_to_a_setting_holds_it_and_is_copied(explorer, site):
+    site.command("Browser.grantPermissions", permissions=["clipboardReadWrite"])
+    read(explorer, ["#alpha=0.3&k=7"])
+    explorer.execute_script("document.querySelector('#ib-explorer [data-link]').click()")
+    wait(explorer, "return document.querySelector('[data-copied]').textContent === '(copied)'")
+    assert "alpha=0.3&" in explorer.current_url
+    assert "&k=7&" in explorer.current_url
+
+
 @pytest.mark.parametrize("hash_", ["#k=2&alpha=0", "#k=1000&alpha=1&mix=1", "#alpha=x", "#nowhere"])
 def test_the_address_is_read_on_arrival(site, hash_):
     site.driver.get_log("browser")

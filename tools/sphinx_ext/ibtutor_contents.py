@@ -2,8 +2,8 @@
 
 `{book-contents}`: each part with its pages, each page with its own first sentence. Nothing is typed
 twice: a new chapter stands there as soon as `_toc.yml` names it, and one that is not written yet
-does not. `{reading-paths}`: ways through the book, in YAML: path, slug, what to do there. A page
-that does not exist is left out; the minutes are those that a page states.
+does not. `{reading-paths}`: ways through the book, in YAML: path, slug (with `#section`), what to
+do there. A page that does not exist is left out; the minutes are those that a page states.
 """
 
 import re
@@ -64,11 +64,14 @@ def _page(app: Sphinx, page: str, docname: str) -> nodes.list_item:
 def _way(app: Sphinx, docname: str, name: str, stops: dict[str, str]) -> nodes.list_item | None:
     """One path: its name, its pages with what to do there, the minutes of all."""
     line, times = nodes.paragraph("", "", nodes.strong(text=f"{name}: ")), []
-    there = [slug for slug in stops if f"book/{slug}" in app.env.found_docs]
-    for index, slug in enumerate(there):
+    there = [stop for stop in stops if f"book/{stop.partition('#')[0]}" in app.env.found_docs]
+    for index, stop in enumerate(there):
+        slug, mark, section = stop.partition("#")
         page = f"book/{slug}"
-        line += [nodes.Text("; " if index else ""), _link(app, page, docname, short=True)]
-        line += nodes.Text(f", {stops[slug]}" if stops[slug] else "")
+        link = _link(app, page, docname, short=True)
+        link["refuri"] += mark + section
+        line += [nodes.Text("; " if index else ""), link]
+        line += nodes.Text(f", {stops[stop]}" if stops[stop] else "")
         before = app.env.get_doctree(page).astext().partition("\nExercises\n")[0]
         times.append(MINUTES.search(before))
     known = all(times) and len(times) > 1

@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 GLOSSARY = "book/glossary"
-NO_CHAPTERS = ("index", "glossary", "changelog", "references", "errata", "ledger", "proofs")
+NO_CHAPTERS = ("glossary", "changelog", "references", "errata", "ledger", "proofs")
 # Bold words are heads, or terms that are defined on the spot.
 # Words of daily speech too, as in "learning rate": their entries are found, not linked.
 NOT_LINKED = {"rate", "teacher", "ledger"}

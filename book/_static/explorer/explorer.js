@@ -133,6 +133,7 @@
   const change = (patch, section = "one") => {
     now = ns.clean({ ...now.state, ...patch }, now.state);
     if (!("answer" in patch)) forget();
+    for (const place of all("[data-copied]")) place.textContent = "";
     const words = render();
     if (playing === null) {
       announce(words[section]);
@@ -215,6 +216,11 @@
     reset: () => { stop(); now = ns.clean({}); change({}, part === "all" ? "one" : sectionOf(one("section"))); },
   };
 
+  // What a teacher does with a link is to send it. A plain folder has no clipboard.
+  const copy = address => navigator.clipboard?.writeText(address).then(() => {
+    one("[data-copied]").textContent = "(copied)";
+  }, () => {});
+
   const dragging = svg => {
     const move = event => {
       const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
@@ -244,6 +250,8 @@
   mount.addEventListener("click", event => {
     const action = event.target.closest("[data-action]")?.dataset.action;
     if (action) actions[action]();
+    const link = event.target.closest("[data-link]");
+    if (link) copy(link.href);
   });
   all("[data-picture=simplex]").forEach(dragging);
   // In a chapter an address without "=" means a section, old or new.

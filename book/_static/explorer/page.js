@@ -108,7 +108,7 @@
 </section>`;
 
   const SECTIONS = { one: oneLabel, three: threeLosses, votes: twoPools };
-  const link = '<a data-link href="#">Link to this setting</a> <button type="button" data-action="reset">Begin again</button>';
+  const link = '<a data-link href="#">Link to this setting</a> <span data-copied role="status"></span> <button type="button" data-action="reset">Begin again</button>';
   const more = '<a data-more href="#">Open it in the whole explorer</a>';
   const said = '<p class="unseen" role="status" data-said></p>';
 
