@@ -33,6 +33,7 @@ CLOSED = {
 # What a paper states, named beside the number: its error rates, accuracies, calibration errors.
 QUOTED = {
     "errata": {"0.1366", "0.1121"},  # Bonilla 2025, abstract
+    "information_matching": {"0.1366", "0.1121"},
     "label_smoothing_in_practice": {
         *("0.150", "0.024", "0.021", "0.071", "0.035", "0.022"),  # Müller et al. 2019
         *("72.1", "72.7", "80.9", "86.7", "86.8", "0.67", "0.59", "0.74", "0.91"),
