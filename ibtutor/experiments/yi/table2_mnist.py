@@ -119,8 +119,8 @@ def finding(result: Result) -> str:
     if at_paper is None or at_own is None:
         return "Too few seeds to tell."
     return (
-        f"milLoss minus cross-entropy, test accuracy of the MLP in points: {points(at_paper)} at "
-        f"the paper's learning rate, {points(at_own)} at each loss's own."
+        f"milLoss minus cross-entropy, accuracy of the MLP in points: {points(at_paper)} at the "
+        f"paper's learning rate, {points(at_own)} at their own."
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Reported, Result
 from ibtutor.experiments.yi import _losses, _networks, _table3_claims, _training
-from ibtutor.experiments.yi._table3_claims import CELLS, LOSSES, OWN, PAPER, UNPLACED, gap, points
+from ibtutor.experiments.yi._table3_claims import CELLS, LOSSES, OWN, PAPER, UNPLACED, gap
 
 TITLE = "Five losses on CIFAR-10 at one learning rate, and two at their own"
 SOURCE = "Yi and others 2022, Table 3, Figures 16 and 17"
@@ -129,14 +129,18 @@ def finding(result: Result) -> str:
         for network in _table3_claims.networks_of(result)
     }
     told = [
-        f"{_networks.NAMES[network]} {points(at_paper)} at the paper's rate"
-        + (f", {points(at_own)} at each loss's own" if at_own else "")
+        f"{_networks.NAMES[network]} {_brief(at_paper)}"
+        + (f" (own rates {_brief(at_own)})" if at_own else "")
         for network, (at_paper, at_own) in found.items()
         if at_paper
     ]
     if not told:
         return "Too few seeds to tell."
-    return f"milLoss minus cross-entropy, test accuracy in points: {'; '.join(told)}."
+    return f"milLoss minus cross-entropy, accuracy in points: {', '.join(told)}."
+
+
+def _brief(found: dict[str, float]) -> str:
+    return f"{100 * found['difference']:+.1f}"
 
 
 # --- the run --------------------------------------------------------------------------------------
