@@ -250,7 +250,11 @@ def run_part(
         "loss": np.array([entry["loss"] for entry in trained.history]),
         "clean": np.array([[entry[name] for name in CLEAN] for entry in measured]),
     }
-    prints = {"train": data.fingerprint(*train_split), "test": data.fingerprint(*test_split)}
+    where_from = f"{arm} " if arm == "cifar10" else ""  # other data have a name of their own
+    prints = {
+        f"{where_from}{name}": data.fingerprint(*split)
+        for name, split in (("train", train_split), ("test", test_split))
+    }
     return Result([row], arrays=arrays, fingerprints=prints)
 
 
@@ -280,7 +284,7 @@ def assemble(config: Config, done: dict[str, Result]) -> Result:
         order = [*range(len(runs)), *twice]
         for name in runs[0].arrays:
             arrays[name] = np.stack([runs[i].arrays[name] for i in order])
-    prints = {k: v for result in runs[:1] for k, v in result.fingerprints.items()}
+    prints = {k: v for result in runs for k, v in result.fingerprints.items()}
     result = Result(rows, arrays=arrays, fingerprints=prints)
     result.summary = summarize(result) | {
         "levels": list(config.levels),
