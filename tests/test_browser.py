@@ -114,11 +114,9 @@ def test_a_page_sends_at_most_a_megabyte_without_fonts(site, page):
 
 @each_page
 def test_nothing_jumps_while_a_page_loads(site, page):
-    """No picture comes without its size, and the explorer has its room before it runs.
-
-    0.1 is what browsers call good; fonts of other machines move lines by a little.
-    """
-    assert site.shift(page) < 0.1
+    """No picture comes without its size, and the explorer has its room before it runs."""
+    # A busy machine paints a page in more steps, so it jumps more, never less.
+    assert any(site.shift(page) < 0.02 for _ in range(3))
 
 
 # --- one page ------------------------------------------------------------------------------------
