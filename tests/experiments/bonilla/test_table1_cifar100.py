@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibtutor import data, experiments, info, record
+from ibtutor import data, experiments, info
 from ibtutor.experiments import Result
 from ibtutor.experiments.bonilla import _evaluation as evaluation
 from ibtutor.experiments.bonilla import _posterior as posterior
@@ -384,8 +384,6 @@ def test_all_changes_that_are_not_of_size_are_explained():
 
 
 def test_the_record_has_every_claim_and_paired_seeds():
-    if record.find("bonilla_table1_cifar100", "quick") is None:
-        pytest.skip("no record yet")
     found = experiments.recorded("bonilla_table1_cifar100", "quick")
     seeds = {m: {r["seed"] for r in judged_by.select(found, "fair", m)} for m in ("hard", *SHARED)}
     assert len(set(map(tuple, map(sorted, seeds.values())))) == 1
