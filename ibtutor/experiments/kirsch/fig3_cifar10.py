@@ -14,9 +14,10 @@ from ibtutor import data, models, train
 from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Claim, Reported, Result
 from ibtutor.experiments.kirsch import _categorical, _categorical_claims
+from ibtutor.experiments.kirsch._categorical import assemble, parts
 from ibtutor.experiments.kirsch._categorical_claims import OBJECTIVES, finding, tolerances
 
-__all__ = ["OBJECTIVES", "finding", "tolerances"]
+__all__ = ["OBJECTIVES", "assemble", "finding", "parts", "tolerances"]
 
 TITLE = "Decoder uncertainty and two cross-entropies on CIFAR-10"
 SOURCE = "Kirsch, Lyle and Gal 2020, Section 7.1 and Figure 3, CIFAR-10"
@@ -168,11 +169,6 @@ def architecture(config: Config) -> str:
     return _parts.architecture(_network(config, 1 if config.data == "digits" else 3))
 
 
-def parts(config: Config) -> tuple[str, ...]:
-    """A part a run: an objective with a seed."""
-    return _categorical.parts(config)
-
-
 def run_part(
     config: Config,
     part: str,
@@ -186,11 +182,6 @@ def run_part(
     return _categorical.run_part(
         config, part, sweep, device=device, progress=progress, resume=resume
     )
-
-
-def assemble(config: Config, done: dict[str, Result]) -> Result:
-    """The rows of all parts and their summary."""
-    return _categorical.assemble(config, done)
 
 
 def run(

@@ -17,7 +17,7 @@ from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Claim, Reported, Result
 from ibtutor.experiments._null_control import one_sided
 from ibtutor.experiments.kirsch import _categorical, _categorical_claims
-from ibtutor.experiments.kirsch._categorical import loss
+from ibtutor.experiments.kirsch._categorical import assemble, loss, parts
 from ibtutor.experiments.kirsch._categorical_claims import (
     OBJECTIVES,
     at_the_end,
@@ -31,11 +31,13 @@ from ibtutor.experiments.kirsch._categorical_claims import (
 
 __all__ = [
     "OBJECTIVES",
+    "assemble",
     "at_the_end",
     "finding",
     "gap",
     "loss",
     "over_trials",
+    "parts",
     "peaks",
     "quartiles",
     "tolerances",
@@ -168,11 +170,6 @@ def architecture(config: Config) -> str:
     return _parts.architecture(_network(config, 64 if config.data == "digits" else 784))
 
 
-def parts(config: Config) -> tuple[str, ...]:
-    """A part a run: an objective with a seed."""
-    return _categorical.parts(config)
-
-
 def run_part(
     config: Config,
     part: str,
@@ -186,11 +183,6 @@ def run_part(
     return _categorical.run_part(
         config, part, sweep, device=device, progress=progress, resume=resume
     )
-
-
-def assemble(config: Config, done: dict[str, Result]) -> Result:
-    """The rows of all parts and their summary."""
-    return _categorical.assemble(config, done)
 
 
 def run(
