@@ -43,12 +43,18 @@ class Encoder(nn.Module):
         self.last = nn.Linear(hidden, latent)
 
     def forward(self, x: torch.Tensor, samples: int) -> torch.Tensor:
-        """`(samples, B, latent)`: the convolutions once, the rest for every dropout mask."""
-        x = F.max_pool2d(F.relu(self.second(F.relu(self.first(x)))), 2)
-        x = x.repeat(samples, 1, 1, 1)  # (samples * B, ...)
-        x = F.dropout2d(x, 0.25, self.training).flatten(1)
-        x = F.dropout(F.relu(self.hidden(x)), 0.5, self.training)
-        return self.last(x).unflatten(0, (samples, -1))
+        """`(samples, B, latent)`: everything before the first nonlinearity after a mask once.
+
+        The first dropout drops whole channels, and the next layer is linear: a hidden unit is the
+        sum of what each kept channel gives it. So the matrix product, the dearest of all, is done
+        once an image and not once a mask.
+        """
+        x = F.relu(F.max_pool2d(self.second(F.relu(self.first(x))), 2)).flatten(2)  # (B, C, P)
+        weight = self.hidden.weight.unflatten(1, x.shape[1:]).permute(1, 2, 0)  # (C, P, hidden)
+        given = torch.bmm(x.transpose(0, 1), weight).transpose(0, 1)  # (B, C, hidden)
+        kept = F.dropout(given.new_ones(len(x), samples, x.shape[1]), 0.25, self.training)
+        x = torch.bmm(kept, given).transpose(0, 1) + self.hidden.bias  # (samples, B, hidden)
+        return self.last(F.dropout(F.relu(x), 0.5, self.training))
 
 
 class Network(nn.Module):
@@ -129,7 +135,7 @@ def train_one(
         return model
 
     def objective(model, inputs, targets, run):
-        logits = model.decode(model.latents(inputs, config.samples))
+        logits = model.decode(model.latents(inputs, config.samples)).float()
         return losses.decoder_cross_entropy(logits, targets)
 
     def measure(outputs, run, epoch):
@@ -165,6 +171,7 @@ def settings(config: Any) -> train.Settings:
         optimizer="adam",
         lr=config.lr,
         schedule="constant",
+        precision=config.precision,
         eval_batch=1000,
     )
 

@@ -57,6 +57,27 @@ def test_masks_are_drawn_anew_for_every_sample_and_only_in_training():
     assert (z[0] != z[3]).any()
 
 
+def test_the_product_done_once_is_that_of_every_mask(monkeypatch):
+    encoder = network().encoder.double().train()
+    torch.nn.init.normal_(encoder.hidden.bias)
+    x, masks = torch.randn(5, 1, 8, 8).double(), []
+
+    def dropout(x, p, training):
+        keep = torch.rand_like(x) > p
+        masks.append(keep / (1 - p))
+        return x * masks[-1]
+
+    monkeypatch.setattr(noise.F, "dropout", dropout)
+    z = encoder(x, 3)
+    channels, units = masks  # (B, samples, C) and (samples, B, hidden)
+    features = torch.relu(encoder.second(torch.relu(encoder.first(x))))
+    features = torch.nn.functional.max_pool2d(features, 2)
+    for k in range(3):
+        flat = (features * channels[:, k, :, None, None]).flatten(1)
+        expected = encoder.last(torch.relu(encoder.hidden(flat)) * units[k])
+        torch.testing.assert_close(z[k], expected, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("target", [2.0, 1e-3, 1e-12])
 def test_rescaling_leaves_the_outputs_and_gives_the_latents_the_deviation(target):
     model, x = network(), torch.randn(500, 1, 8, 8)
