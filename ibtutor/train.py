@@ -50,6 +50,7 @@ def fit(
     progress: bool = True,
     measure: Callable[[Outputs, Run, int], dict] | None = None,
     objective: Callable | None = None,
+    observe: Callable[[torch.nn.Module, Run, int], dict] | None = None,
 ) -> list[Trained]:
     """Train every run and return them in the order given.
 
@@ -67,6 +68,9 @@ def fit(
         mode without augmentation.
     objective : `objective(model, inputs, targets, run) -> scalar` replaces the loss of the run
         where it needs more than logits (latents, several forward passes).
+    observe : `observe(model, run, epoch) -> dict` joins what it returns to that epoch's history,
+        as `measure` does, but takes the model: no outputs are computed for it. It may change the
+        model. Runs with one train one by one.
 
     Returns
     -------
@@ -98,11 +102,20 @@ def fit(
         raise ValueError(f"two runs are alike: {twice}; give them different seeds or tags")
     finished: dict[str, Trained] = {}
     with _progress.bar(total=len(runs) * settings.epochs, unit="epoch", shown=progress) as bar:
-        for group in groups(make_model, runs, settings, objective):
+        for group in groups(make_model, runs, settings, objective or observe):
             try:
                 with deterministic(where):
                     done = train_group(
-                        make_model, task, group, settings, where, resume, measure, objective, bar
+                        make_model,
+                        task,
+                        group,
+                        settings,
+                        where,
+                        resume,
+                        measure,
+                        objective,
+                        bar,
+                        observe,
                     )
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if "out of memory" in str(error).lower() or "can't allocate" in str(error):

@@ -170,6 +170,23 @@ def test_soft_targets_replace_labels():
     assert torch.allclose(both[0].test_logits, soft.test_logits, atol=1e-4)
 
 
+def test_an_observer_gets_the_model_when_it_is_due_and_may_change_it():
+    seen = []
+
+    def observe(model, run, epoch):
+        seen.append((run.seed, epoch))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+        return {"zeroed": True}
+
+    settings = replace(FAST, epochs=3, measure_every=2)
+    done = fit([Run(0.0, seed=s) for s in (0, 1)], settings, observe=observe)
+    assert seen == [(0, 2), (0, 3), (1, 2), (1, 3)]
+    assert [entry.get("zeroed") for entry in done[0].history] == [None, True, True]
+    assert (done[0].test_logits == 0).all()
+
+
 def test_losses_by_name_by_function_and_by_objective_agree():
     by_name = fit([Run(0.3, loss="confidence_penalty")])[0]
     by_function = fit([Run(0.3, loss=losses.confidence_penalty)])[0]

@@ -46,7 +46,9 @@ class Group:
     captured: Captured | None = None
 
 
-def train_group(make_model, task, runs, settings, device, resume, measure, objective, bar):
+def train_group(
+    make_model, task, runs, settings, device, resume, measure, objective, bar, observe=None
+):
     """Train runs that share a loop, from their checkpoint if there is one."""
     group = _prepare(make_model, task, runs, settings, device, objective)
     path = checkpoint.checkpoint_path(resume, runs)
@@ -71,7 +73,10 @@ def train_group(make_model, task, runs, settings, device, resume, measure, objec
             if diverged[r] is None and not torch.isfinite(losses[r]):
                 diverged[r] = f"the loss became {loss} in epoch {epoch + 1}"
         last = epoch + 1 == settings.epochs
-        if measure and (last or (epoch + 1) % settings.measure_every == 0):
+        due = last or (epoch + 1) % settings.measure_every == 0
+        if observe and due:
+            histories[0][-1] |= observe(group.replicas.model, runs[0], epoch + 1)
+        if measure and due:
             outputs = _outputs(group)
             for r, run in enumerate(runs):
                 histories[r][-1] |= measure(_of_run(outputs, r, task), run, epoch + 1)

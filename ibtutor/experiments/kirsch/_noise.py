@@ -23,6 +23,7 @@ from ibtutor.info import ZERO_ENTROPY_STD
 
 ARMS = ("silent", "noisy", "kept")  # no noise; noise; noise and a scale that stays: the control
 MEASURES = ("bound", "error", "single_error", "test_error", "cross_entropy", "std", "h_y")
+AT_ONCE = 100  # images: more do not fit a processor's cache
 FIRST = 1_000  # images on which the untrained latents are brought to their first deviation
 
 
@@ -124,22 +125,19 @@ def train_one(
     """One row an epoch: bound on H[Z], errors and cross-entropies, before the next rescaling."""
     _, channels, side, _ = task.train[0].shape
     noise_std = 0.0 if arm == "silent" else ZERO_ENTROPY_STD
-    networks: list[Network] = []  # of this run, the one in training last
 
     def network() -> Network:
         encoder = Encoder(channels, side, config.channels, config.hidden, config.latent)
         model = Network(encoder, config.latent, task.num_classes, noise_std)
         _, mean, std = measured(model, task, replace(config, measured=FIRST), seed, 0)
         model.rescale(mean, std, config.start_std)
-        networks.append(model)
         return model
 
     def objective(model, inputs, targets, run):
         logits = model.decode(model.latents(inputs, config.samples)).float()
         return losses.decoder_cross_entropy(logits, targets)
 
-    def measure(outputs, run, epoch):
-        model = networks[-1]
+    def observe(model, run, epoch):
         found, mean, std = measured(model, task, config, seed, epoch)
         shrunk = config.start_std * (1.0 if arm == "kept" else config.shrink**epoch)
         model.rescale(mean, std, shrunk)
@@ -153,8 +151,8 @@ def train_one(
         device=device,
         resume=None if resume is None else Path(resume),
         progress=progress,
-        measure=measure,
         objective=objective,
+        observe=observe,
     )
     return [
         {"arm": arm, "seed": seed, "epoch": entry["epoch"]}
@@ -172,7 +170,7 @@ def settings(config: Any) -> train.Settings:
         lr=config.lr,
         schedule="constant",
         precision=config.precision,
-        eval_batch=1000,
+        eval_batch=AT_ONCE,
     )
 
 
@@ -215,7 +213,7 @@ def _on(model: Network, task: train.Task, split, config: Any):
     device, samples = model.scale.device, config.measured_samples
     wrong, single, nats, count = 0.0, 0.0, 0.0, 0
     total = square = torch.zeros((), dtype=torch.float64)
-    for x, y in zip(images.split(500), labels.split(500), strict=True):
+    for x, y in zip(images.split(AT_ONCE), labels.split(AT_ONCE), strict=True):
         z = model.latents(to_float(x.to(device), task.mean, task.std), samples)
         log_p = model.decode(z).double().log_softmax(-1).cpu()  # (S, B, classes)
         nats -= float(log_p.gather(-1, y.expand(samples, -1)[..., None]).mean(0).sum())
