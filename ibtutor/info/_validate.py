@@ -39,7 +39,7 @@ def as_float_tensor(value: ArrayLike, name: str) -> torch.Tensor:
         except ValueError as error:  # rows of different length
             raise ValueError(f"{name} must be a rectangular array: {error}") from None
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name} must hold real numbers, got {_short(value)}")
+            raise TypeError(f"{name} must hold real numbers, got {short(value)}")
         if array.dtype.kind != "f" or array.dtype.itemsize > 8:
             array = array.astype(np.float64)
         tensor = _from_numpy(array)
@@ -50,6 +50,19 @@ def as_float_tensor(value: ArrayLike, name: str) -> torch.Tensor:
     if tensor.numel() == 0:
         raise ValueError(f"{name} must not be empty, got shape {tuple(tensor.shape)}")
     return tensor
+
+
+def as_tensor(value: ArrayLike, name: str) -> torch.Tensor:
+    """Return `value` as a tensor of its own type, empty or not."""
+    if isinstance(value, torch.Tensor):
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different length
+        raise ValueError(f"{name} must be a rectangular array: {error}") from None
+    if array.dtype.kind not in "fiubc":
+        raise TypeError(f"{name} must hold numbers, got {_short(value)}")
+    return torch.as_tensor(array) if array.dtype.kind == "c" else _from_numpy(array)
 
 
 def probabilities(
@@ -85,8 +98,8 @@ def check_finite(tensor: torch.Tensor, name: str) -> None:
     bad = ~torch.isfinite(tensor.detach())
     if bad.any():
         index = tuple(bad.nonzero()[0].tolist())
-        place = index[0] if len(index) == 1 else index
-        raise ValueError(f"{name} must be finite, got {tensor[index].item()} at {place}")
+        place = f" at {index[0] if len(index) == 1 else index}" if index else ""
+        raise ValueError(f"{name} must be finite, got {tensor[index].item()}{place}")
 
 
 def class_distribution(value: ArrayLike, name: str, num_classes: int | None) -> torch.Tensor:
@@ -102,7 +115,7 @@ def number(value: float, name: str) -> float:
     try:
         result = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {_short(value)}") from None
+        raise TypeError(f"{name} must be a number, got {short(value)}") from None
     if not math.isfinite(result):
         raise ValueError(f"{name} must be finite, got {result}")
     return result
@@ -131,7 +144,7 @@ def integer(value: int, name: str, minimum: int) -> int:
             raise TypeError
         result = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {_short(value)}") from None
+        raise TypeError(f"{name} must be an integer, got {short(value)}") from None
     if result < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {result}")
     return result
@@ -143,22 +156,28 @@ def class_count(value: int, name: str = "num_classes") -> int:
 
 
 def class_labels(
-    value: ArrayLike, length: int, num_classes: int | None = None, name: str = "labels"
+    value: ArrayLike, length: int | None, num_classes: int | None = None, name: str = "labels"
 ) -> torch.Tensor:
-    """Return `value` as an int64 vector of `length` labels in 0 .. num_classes - 1."""
-    labels = value if isinstance(value, torch.Tensor) else _from_numpy(np.asarray(value))
+    """Return `value` as an int64 vector of `length` labels in 0 .. num_classes - 1.
+
+    Without a length any but zero will do; without a number of classes there is no largest label.
+    """
+    labels = value if isinstance(value, torch.Tensor) else _integers(value, name)
+    if labels.numel() == 0:
+        raise ValueError(f"{name} must not be empty, got shape {tuple(labels.shape)}")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise TypeError(f"{name} must be integers, got {labels.dtype}")
-    if labels.ndim != 1 or len(labels) != length:
-        raise ValueError(
-            f"{name} must have shape ({length},) to match the rows, got {tuple(labels.shape)}"
-        )
+    if labels.ndim != 1 or length not in (None, len(labels)):
+        wanted = "(N,)" if length is None else f"({length},) to match the rows"
+        raise ValueError(f"{name} must have shape {wanted}, got {tuple(labels.shape)}")
     labels = labels.to(torch.int64)
     low, high = (int(x) for x in torch.aminmax(labels))
-    if low < 0:
-        raise ValueError(f"{name} must lie in 0 .. num_classes - 1, got {low}")
-    if num_classes is not None and high >= num_classes:
-        raise ValueError(f"{name} must lie in 0 .. {num_classes - 1}, got {high}")
+    if num_classes is None:
+        if low < 0:
+            raise ValueError(f"{name} must be zero or more, got {low}")
+    elif low < 0 or high >= num_classes:
+        got = low if low < 0 else high
+        raise ValueError(f"{name} must lie in 0 .. {num_classes - 1}, got {got}")
     return labels
 
 
@@ -171,19 +190,30 @@ def same_shape(a: torch.Tensor, b: torch.Tensor, names: tuple[str, str]) -> None
         )
 
 
+def _integers(value: ArrayLike, name: str) -> torch.Tensor:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different length
+        raise ValueError(f"{name} must be a vector of integers: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must be integers, got {short(value)}")
+    return _from_numpy(array)
+
+
 def _from_numpy(array: np.ndarray) -> torch.Tensor:
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if any(stride < 0 for stride in array.strides):
         array = array.copy()
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"expected an array of numbers, got {_short(array)}")
+        raise TypeError(f"expected an array of numbers, got {short(array)}")
     with warnings.catch_warnings():
         # Read-only arrays are safe here: nothing in ibtutor.info writes to its arguments.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
         return torch.from_numpy(array)
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """What was received, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

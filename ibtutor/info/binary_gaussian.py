@@ -46,7 +46,11 @@ def gaussian_separation(mean: ArrayLike, covariance: ArrayLike) -> float:
     Y is a fair sign and X given Y is normal with mean $Y \mu$ and covariance $\Sigma$.
 
     Args:
-        mean: shape `(n,)`. covariance: shape `(n, n)`, symmetric and positive definite.
+        mean: shape `(n,)`.
+        covariance: shape `(n, n)`, symmetric and positive definite.
+
+    Returns:
+        A number, zero or more, without unit.
 
     Raises:
         ValueError: shapes that do not fit, a covariance that is not symmetric or not definite.
@@ -123,10 +127,15 @@ def binary_gaussian_bounds(delta: ArrayLike, dim: int = 1) -> BinaryGaussianBoun
     alone, its value at `dim` = 1 bounds every dimension.
 
     Args:
-        delta: zero or more; any shape. dim: n, the dimension of X.
+        delta: zero or more (`gaussian_separation`); any shape.
+        dim: n, the dimension of X; `.renyi2` alone depends on it, and `.lower` through it.
+
+    Returns:
+        Seven bounds by name, float64 tensors of the shape of `delta`.
 
     Raises:
         ValueError: a delta that is negative or not finite, a dim below 1.
+        TypeError: a delta that is no number, a dim that is no integer.
 
     Source: `jensen` Yi and others 2022, Theorem 5 (rebuilt from its proof); `bhattacharyya` and
     `kl` Kolchinsky and Tracey 2017; `renyi2` and `capacity` are derived in the book.
@@ -156,8 +165,16 @@ def binary_gaussian_error(delta: ArrayLike) -> Tensor:
 
     Q is the upper tail of the standard normal distribution.
 
+    Args:
+        delta: zero or more (`gaussian_separation`); any shape.
+
+    Returns:
+        float64 tensor of the shape of `delta`, between 0 and 1/2.
+
     Raises:
         ValueError: a delta that is negative or not finite.
+
+    Source: the model of Yi and others 2022, Theorem 5; the best rule is derived in the book.
 
     >>> round(binary_gaussian_error(1.0).item(), 10)
     0.1586552539

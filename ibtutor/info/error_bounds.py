@@ -41,8 +41,10 @@ def error_lower_bound(
         float64 tensor of the common shape, between 0 and 1 - 1/K; not differentiable.
 
     Raises:
-        ValueError: a negative information, one above the entropy, an entropy above log K, fewer
-            than two classes, an unknown kind.
+        ValueError: a negative information or entropy, an information above the entropy, an entropy
+            above log K (each by more than rounding, 1e-6 nats), values that are not finite, empty
+            or of shapes that do not broadcast, fewer than two classes, an unknown kind.
+        TypeError: arguments that are no numbers; a number of classes that is no integer.
 
     Source: Fano's inequality (Cover and Thomas 2006, Theorem 2.10.1); Yi and others 2022,
     Theorem 4, whose display is rebuilt from its proof.
@@ -83,13 +85,15 @@ def audenaert_bound(p: ArrayLike, q: ArrayLike, dim: int = -1) -> Tensor:
         dim: the dimension that holds the outcomes.
 
     Returns:
-        A float64 tensor; finite for all p and q, also where their supports differ.
+        float64 tensor of the common shape without `dim`; finite for all p and q, also where their
+        supports differ.
 
     Raises:
         ValueError: if either is not a distribution along `dim`, the shapes do not fit, or K < 2.
+        TypeError: if either holds no real numbers.
 
-    Source: Audenaert 2007, "A sharp continuity estimate for the von Neumann entropy", Theorem 1;
-    the classical case is older (Zhang 2007).
+    Source: Audenaert 2007, "A sharp continuity estimate for the von Neumann entropy", Theorem 1,
+    there for quantum states; here its classical case.
 
     >>> round(audenaert_bound([0.5, 0.3, 0.2], [0.45, 0.25, 0.3]).item(), 10)
     0.3943976914
@@ -102,6 +106,12 @@ def audenaert_bound(p: ArrayLike, q: ArrayLike, dim: int = -1) -> Tensor:
             f"p and q must have the same length along dim {dim}, got {k} and {q.shape[dim]}"
         )
     _validate.class_count(k, "number of outcomes")
+    try:
+        p, q = torch.broadcast_tensors(p, q)
+    except RuntimeError:
+        raise ValueError(
+            f"p and q must have shapes that broadcast, got {tuple(p.shape)} and {tuple(q.shape)}"
+        ) from None
     distance = ((p - q).abs().sum(dim) / 2).clamp(max=1.0)
     return fano_function(distance, k)
 
@@ -126,6 +136,7 @@ def _arguments(information: ArrayLike, entropy: ArrayLike, k: int) -> tuple[Tens
         ) from None
     top = math.log(k)
     _refuse(total > top + _SLACK, total, f"entropy must be at most log {k} = {top:.6g} nats")
+    _refuse(total < -_SLACK, total, "entropy must be zero or more")
     _refuse(known < -_SLACK, known, "mutual_information must be zero or more")
     over = known > total + _SLACK
     if over.any():

@@ -53,9 +53,14 @@ def error_bound_from_counts(
         kind: as in `error_lower_bound`.
         level: coverage of the interval, between 0 and 1.
 
+    Returns:
+        Error rates `.bound`, `.low` and `.high` between 0 and 1 - 1/K, and what they came from;
+        entropies in nats.
+
     Raises:
-        ValueError: counts that are negative, not whole, or of fewer than two classes or two
-            samples; an unknown kind; a level outside (0, 1).
+        ValueError: counts that are negative, not whole, not finite or not a table, or samples of
+            fewer than two classes; an unknown kind; a level outside (0, 1).
+        TypeError: counts or a level that are no numbers.
 
     Warns:
         UserWarning: fewer than five samples a cell. The lower end stays on the safe side; the
@@ -115,22 +120,33 @@ def error_bound_from_predictions(
     Args:
         labels: integers in 0 .. K - 1, shape `(N,)`.
         symbols: integers of zero or more, shape `(N,)`: predicted classes, or the number of a
-            cluster or a cell; no need to be as many as classes.
+            cluster or a cell; there may be fewer or more of them than classes.
         num_classes: K; the largest label plus one if None.
+        kind, level: as in `error_bound_from_counts`.
+
+    Returns:
+        As `error_bound_from_counts`.
 
     Raises:
-        ValueError, TypeError: labels or symbols that are no such integers, of different length,
-            or of one class only.
+        ValueError: labels or symbols that are negative, empty, of different length, or of one
+            class only; a label of K or more; a kind or level that the other function refuses.
+        TypeError: labels or symbols that are no integers.
+
+    Warns:
+        UserWarning: fewer than five samples a cell.
+
+    Source: as `error_bound_from_counts`.
 
     >>> found = error_bound_from_predictions([0, 1] * 100, [0, 1] * 100)
     >>> found.bound, found.low, round(found.high, 3)
     (0.0, 0.0, 0.018)
     """
-    seen = torch.as_tensor(symbols)
-    seen = _validate.class_labels(seen, len(seen) if seen.ndim else 1, None, "symbols")
-    y = _validate.class_labels(labels, len(seen), num_classes)
-    k = int(y.max()) + 1 if num_classes is None else _validate.class_count(num_classes)
-    width = int(seen.max()) + 1
+    seen = _validate.class_labels(symbols, None, None, "symbols")
+    k = None if num_classes is None else _validate.class_count(num_classes)
+    y = _validate.class_labels(labels, len(seen), k)
+    k = int(y.max()) + 1 if k is None else k
+    names, seen = seen.unique(return_inverse=True)  # a table of the symbols that occur, no wider
+    width = len(names)
     counts = torch.bincount(y * width + seen, minlength=k * width).reshape(k, width)
     return error_bound_from_counts(counts, kind=kind, level=level)
 

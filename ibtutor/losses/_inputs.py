@@ -69,7 +69,10 @@ def class_labels(labels: ArrayLike, logits: Tensor, name: str = "logits") -> Ten
 
 def integers(labels: ArrayLike) -> Tensor:
     if not isinstance(labels, Tensor):
-        labels = torch.from_numpy(np.array(labels))
+        array = np.array(labels)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"labels must be integers, got {_validate.short(labels)}")
+        labels = torch.from_numpy(array)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise TypeError(
             f"labels must be integers, got {labels.dtype}; probabilities go to soft_cross_entropy"

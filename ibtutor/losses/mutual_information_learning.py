@@ -25,9 +25,9 @@ def mutual_information_learning(
     The first term learns H(Y|X), the second H(Y); their difference is what the paper takes for
     I(X;Y). `prior` is the histogram of the batch's own labels if None. Since
     CE(prior, mean) = H(prior) + KL(prior || mean), the form with the divergence has the same
-    gradient, and that is zero where the mean prediction equals the prior: then this is plain
-    cross-entropy. The second term belongs to the batch, not to an example: the value depends on
-    how the data are cut into batches.
+    gradient. The second term's is zero where the mean prediction equals the prior: the gradient
+    there is that of cross-entropy. The second term belongs to the batch, not to an example: the
+    value depends on how the data are cut into batches.
 
     A class that no label of the batch has counts zero, whatever is predicted for it. The mean is
     taken of log-probabilities by log-sum-exp, so a class of tiny probability gives a large number,
@@ -42,12 +42,15 @@ def mutual_information_learning(
         ignore_index: label of positions that count for nothing; outside 0 .. K - 1.
         reduction: "mean", "sum" or "none". Each position carries the second term once, so the mean
             of "none" over the positions that count is "mean", and "sum" is as many times that.
+            Where all are ignored a sum is 0 and a mean NaN, as in torch; NaN logits give NaN.
 
     Raises:
         TypeError: logits or a strength tensor not floating, labels not integers.
-        ValueError: strength negative, a label out of range, a prior that is no distribution, shapes
-            that do not match, an unknown reduction, K < 2; values where reading them is free, as
-            for `label_smoothing`.
+        ValueError: strength negative or not finite, a label out of range, a prior that is no
+            distribution, an empty batch, shapes that do not match, an unknown reduction, K < 2.
+            Values are checked where reading them is free, as in `label_smoothing`.
+
+    Source: Yi and others 2022, Equations 6 and 7, rebuilt from the text.
 
     With the right mean prediction, here of two examples of two classes, the second term is the
     entropy of the labels, log 2:

@@ -146,8 +146,10 @@ def test_shapes_broadcast():
         ((-0.1, 1.0, 10), r"mutual_information must be zero or more, got -0.1"),
         ((1.5, 1.0, 10), r"mutual_information must be at most the entropy 1, got 1.5"),
         ((0.1, 2.5, 10), r"entropy must be at most log 10 = 2.30259 nats, got 2.5"),
+        ((0.0, -0.2, 10), r"^entropy must be zero or more, got -0.2$"),
         ((0.0, 0.0, 1), r"num_classes must be at least 2, got 1"),
-        ((math.nan, 1.0, 10), r"mutual_information must be finite, got nan"),
+        ((math.nan, 1.0, 10), r"mutual_information must be finite, got nan$"),
+        (([], 1.0, 10), r"mutual_information must not be empty, got shape \(0,\)"),
         ((0.1, [1.0, math.inf], 10), r"entropy must be finite, got inf at 1"),
         (([0.1, 0.2], [1.0, 1.0, 1.0], 10), r"shapes that broadcast, got \(2,\) and \(3,\)"),
         ((0.1, 1.0, 10, "strong"), r"kind must be one of fano, .*, got 'strong'"),
@@ -201,5 +203,9 @@ def test_audenaert_bad_input():
         audenaert_bound([0.5, 0.5], [0.2, 0.3, 0.5])
     with pytest.raises(ValueError, match=r"p must sum to 1"):
         audenaert_bound([0.5, 0.6], [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"p must be finite, got nan at 0"):
+        audenaert_bound([math.nan, 1.0], [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"p and q .* broadcast, got \(2, 2\) and \(3, 2\)"):
+        audenaert_bound(np.full((2, 2), 0.5), np.full((3, 2), 0.5))
     with pytest.raises(ValueError, match=r"number of outcomes must be at least 2, got 1"):
         audenaert_bound([1.0], [1.0])

@@ -148,6 +148,12 @@ def test_predictions_are_counted():
     assert as_tensors == error_bound_from_counts(table)
 
 
+def test_symbols_are_names_and_may_be_large():
+    small = error_bound_from_predictions([0, 1, 1] * 40, [0, 1, 2] * 40)
+    large = error_bound_from_predictions([0, 1, 1] * 40, [7, 2**62, 10**12] * 40)
+    assert large == small
+
+
 def test_few_samples_warn_and_enough_do_not():
     with pytest.warns(UserWarning, match=r"10 samples for 4 cells: .* 20 samples would do"):
         error_bound_from_counts([[4, 1], [1, 4]])
@@ -187,9 +193,16 @@ def test_bad_options():
     [
         ([0, 1], [0, 1, 2], ValueError, r"labels must have shape \(3,\)"),
         ([0, 1], [0.2, 0.8], TypeError, r"symbols must be integers"),
-        ([0, 1], [0, -1], ValueError, r"symbols must lie in"),
+        ([0, 1], [0, -1], ValueError, r"symbols must be zero or more, got -1"),
         ([0, 7], [0, 1], ValueError, r"labels must lie in 0 .. 1, got 7"),
         ([1, 1], [0, 1], ValueError, r"at least 2 classes with samples, got 1"),
+        ([], [], ValueError, r"symbols must not be empty, got shape \(0,\)"),
+        ([], [0, 1], ValueError, r"labels must not be empty, got shape \(0,\)"),
+        ([0, 1], ["a", "b"], TypeError, r"symbols must be integers, got .'a', 'b'.$"),
+        (["a", "b"], [0, 1], TypeError, r"labels must be integers, got .'a', 'b'.$"),
+        ([0, 1], None, TypeError, r"symbols must be integers, got None"),
+        ([math.nan, 1], [0, 1], TypeError, r"labels must be integers, got torch.float64"),
+        ([0, 1], [[0, 1]], ValueError, r"symbols must have shape \(N,\), got \(1, 2\)"),
     ],
 )
 def test_bad_predictions(labels, symbols, error, message):

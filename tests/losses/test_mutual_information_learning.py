@@ -254,14 +254,30 @@ def test_half_precision_is_taken_in_float32():
         ((2, 3), [0, 1], None, {}, TypeError, "strength must be a number or a tensor"),
         ((2, 1), [0, 0], 50.0, {}, ValueError, "at least 2 classes, got 1"),
         ((2, 3), [0, 3], 50.0, {}, ValueError, r"labels must lie in 0 \.\. 2, got 3"),
+        ((2, 3), [0, 1, 2], 50.0, {}, ValueError, r"labels must have shape \(2,\) .* got \(3,\)"),
+        ((0, 3), [], 50.0, {}, ValueError, r"logits must have shape .* got \(0, 3\)"),
+        ((2, 3), [0, 1], math.nan, {}, ValueError, "strength must be finite, got nan"),
         ((2, 3), [0, 1], 50.0, {"prior": [0.5, 0.5]}, ValueError, r"prior must have shape \(3,\)"),
         ((2, 3), [0, 1], 50.0, {"prior": [0.5, 0.5, 0.5]}, ValueError, "prior must sum to 1"),
+        ((2, 3), [0, 1], 50.0, {"prior": [math.nan, 0.5, 0.5]}, ValueError, "prior must be finite"),
         ((2, 3), [0, 1], 50.0, {"reduction": "avg"}, ValueError, "one of none, mean, sum"),
     ],
 )
 def test_bad_arguments(logits, labels, strength, options, error, words):
     with pytest.raises(error, match=words):
         mutual_information_learning(torch.zeros(logits), torch.tensor(labels), strength, **options)
+
+
+def test_nan_logits_make_the_loss_nan():
+    logits, labels = batch((4, 3))
+    logits[1, 0] = math.nan
+    assert mutual_information_learning(logits, labels, 50.0).isnan()
+
+
+@pytest.mark.parametrize("labels", [None, ["a", "b"]])
+def test_labels_that_are_no_numbers(labels):
+    with pytest.raises(TypeError, match="labels must be integers, got "):
+        mutual_information_learning(torch.zeros(2, 3), labels, 50.0)
 
 
 def test_smoothing_and_the_second_term_pull_apart_unless_smoothing_goes_to_the_prior():
