@@ -39,7 +39,7 @@ def as_float_tensor(value: ArrayLike, name: str) -> torch.Tensor:
         except ValueError as error:  # rows of different length
             raise ValueError(f"{name} must be a rectangular array: {error}") from None
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name} must hold real numbers, got {short(value)}")
+            raise TypeError(f"{name} must hold real numbers, got {_short(value)}")
         if array.dtype.kind != "f" or array.dtype.itemsize > 8:
             array = array.astype(np.float64)
         tensor = _from_numpy(array)
@@ -50,19 +50,6 @@ def as_float_tensor(value: ArrayLike, name: str) -> torch.Tensor:
     if tensor.numel() == 0:
         raise ValueError(f"{name} must not be empty, got shape {tuple(tensor.shape)}")
     return tensor
-
-
-def as_tensor(value: ArrayLike, name: str) -> torch.Tensor:
-    """Return `value` as a tensor of its own type, empty or not."""
-    if isinstance(value, torch.Tensor):
-        return value
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # rows of different length
-        raise ValueError(f"{name} must be a rectangular array: {error}") from None
-    if array.dtype.kind not in "fiubc":
-        raise TypeError(f"{name} must hold numbers, got {_short(value)}")
-    return torch.as_tensor(array) if array.dtype.kind == "c" else _from_numpy(array)
 
 
 def probabilities(
@@ -115,7 +102,7 @@ def number(value: float, name: str) -> float:
     try:
         result = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {short(value)}") from None
+        raise TypeError(f"{name} must be a number, got {_short(value)}") from None
     if not math.isfinite(result):
         raise ValueError(f"{name} must be finite, got {result}")
     return result
@@ -144,7 +131,7 @@ def integer(value: int, name: str, minimum: int) -> int:
             raise TypeError
         result = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {short(value)}") from None
+        raise TypeError(f"{name} must be an integer, got {_short(value)}") from None
     if result < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {result}")
     return result
@@ -196,7 +183,7 @@ def _integers(value: ArrayLike, name: str) -> torch.Tensor:
     except ValueError as error:  # rows of different length
         raise ValueError(f"{name} must be a vector of integers: {error}") from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must be integers, got {short(value)}")
+        raise TypeError(f"{name} must be integers, got {_short(value)}")
     return _from_numpy(array)
 
 
@@ -206,14 +193,14 @@ def _from_numpy(array: np.ndarray) -> torch.Tensor:
     if any(stride < 0 for stride in array.strides):
         array = array.copy()
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"expected an array of numbers, got {short(array)}")
+        raise TypeError(f"expected an array of numbers, got {_short(array)}")
     with warnings.catch_warnings():
         # Read-only arrays are safe here: nothing in ibtutor.info writes to its arguments.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
         return torch.from_numpy(array)
 
 
-def short(value: object) -> str:
+def _short(value: object) -> str:
     """What was received, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

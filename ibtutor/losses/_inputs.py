@@ -71,7 +71,7 @@ def integers(labels: ArrayLike) -> Tensor:
     if not isinstance(labels, Tensor):
         array = np.array(labels)
         if array.dtype.kind not in "biuf":
-            raise TypeError(f"labels must be integers, got {_validate.short(labels)}")
+            raise TypeError(f"labels must be integers, got {_validate._short(labels)}")
         labels = torch.from_numpy(array)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise TypeError(
