@@ -105,7 +105,7 @@ def measure(s: Sample, seed: int) -> tuple[dict[str, dict[str, float]], dict[str
                 moved = value if name == "counted" else estimate(stretched)
                 chance = max(estimate(mixed) for mixed in shuffled)
         except ValueError as error:
-            failed[name] = str(error).split(";")[0].split(":")[-1].strip()
+            failed[name] = _in_short(error)
             continue
         scale = max(abs(value), LEAST_SHARE * s.entropy)
         found[name] = {
@@ -124,6 +124,11 @@ def measure(s: Sample, seed: int) -> tuple[dict[str, dict[str, float]], dict[str
         others = [o for o in found.values() if o is not own and o["shuffled"] < SANE]
         own["alone"] = min((abs(o["value"] - own["value"]) / scale for o in others), default=1.0)
     return found, failed
+
+
+def _in_short(error: ValueError) -> str:
+    """Its first sentence, from where the reason begins and without the advice."""
+    return str(error).split(";")[0].split(". ")[0].split(":")[-1].strip()
 
 
 def lower_bound(s: Sample) -> float:

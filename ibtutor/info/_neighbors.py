@@ -126,6 +126,8 @@ def _plain(z: Tensor, k: int) -> Tensor:
 def _products(z: Tensor, k: int) -> Tensor:
     z = z.double()
     z = z - z.mean(0)
+    unit = _power_of_two(z.abs().max())
+    z = z / unit  # exact, and float32 can hold the squares
     squares = z.square().sum(1)
     wanted = min(k + _SPARE, len(z) - 1)
     result = z.new_empty(len(z))
@@ -148,7 +150,12 @@ def _products(z: Tensor, k: int) -> Tensor:
     for part in doubtful.nonzero()[:, 0].split(rows):
         far = distances(z[part], z, "euclidean")
         result[part] = far.kthvalue(k + 1, dim=1).values.square()
-    return result.sqrt()
+    return result.sqrt() * unit
+
+
+def _power_of_two(value: Tensor) -> Tensor:
+    """The one next to `value`; 1 for 0."""
+    return torch.where(value > 0, value.log2().round().exp2(), torch.ones_like(value))
 
 
 def _augmented(z: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:

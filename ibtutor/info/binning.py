@@ -27,6 +27,10 @@ def counted_information(z: ArrayLike, labels: ArrayLike, *, corrected: bool = Fa
     Returns:
         float64 tensor without dimensions, at least 0 unless corrected.
 
+    Raises:
+        TypeError: labels that are no whole numbers.
+        ValueError: NaN, wrong or different lengths.
+
     >>> z = torch.tensor([0.0, 0.0, 1.0, 1.0])
     >>> counted_information(z, [0, 0, 1, 1]).item()  # log 2
     0.6931471805599453
@@ -63,7 +67,12 @@ def binned_information(
         corrected: as for `counted_information`.
 
     Returns:
-        float64 tensor without dimensions.
+        float64 tensor without dimensions, at least 0 unless corrected.
+
+    Raises:
+        TypeError: labels or bins that are no whole numbers, limits that are no numbers.
+        ValueError: NaN, wrong or different lengths, bins below 2, limits that do not ascend or
+            come with how="share", an unknown how.
 
     Source: the estimator of Shwartz-Ziv and Tishby 2017 (30 bins over [-1, 1]).
 
@@ -91,11 +100,22 @@ def cells(
     if limits is None:
         low, high = z.double().amin(0), z.double().amax(0)
     else:
-        low, high = (z.new_tensor(_validate.number(v, "limits")).double() for v in limits)
-        if not low < high:
-            raise ValueError(f"limits must ascend, got {limits}")
+        low, high = _ends(z, limits)
     span = torch.where(high > low, high - low, torch.ones_like(high))
     return ((z.double() - low) / span * bins).floor().long().clamp(0, bins - 1)
+
+
+def _ends(z: Tensor, limits: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    try:
+        count = len(limits)
+    except TypeError:
+        raise TypeError(f"limits must be two numbers, got {limits!r}") from None
+    if count != 2:
+        raise ValueError(f"limits must be two numbers, got {limits!r}")
+    low, high = (z.new_tensor(_validate.number(v, "limits")).double() for v in limits)
+    if not low < high:
+        raise ValueError(f"limits must ascend, got {limits}")
+    return low, high
 
 
 def symbols(z: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ibtutor.info import _estimates
+from ibtutor.info import _estimates, _validate
 from ibtutor.info._report_limits import LIMITS, RATES
 from ibtutor.info._validate import ArrayLike
 from ibtutor.info.gaussian_bound import classes, latents
@@ -107,13 +107,13 @@ def estimator_report(z: ArrayLike, y: ArrayLike, *, seed: int = 0) -> EstimatorR
     Args:
         z: latents `(N, d)` or `(N,)`.
         y: labels, whole numbers `(N,)`; at least two classes, six rows of each.
-        seed: of the halves and the shuffles.
+        seed: of the halves and the shuffles, zero or more.
 
     Returns:
         an `EstimatorReport`; printed, it is a table.
 
     Raises:
-        TypeError: labels that are no whole numbers.
+        TypeError: labels or a seed that are no whole numbers.
         ValueError: NaN, wrong shapes, one class only, a class with fewer than six rows, or a
             collapsed latent (I(Z; Y) is 0 and nothing is to be estimated).
 
@@ -125,7 +125,7 @@ def estimator_report(z: ArrayLike, y: ArrayLike, *, seed: int = 0) -> EstimatorR
     >>> abs(report["Gaussian classes"].value / known.information - 1) < 0.2
     True
     """
-    sample = _sample(z, y)
+    sample, seed = _sample(z, y), _validate.integer(seed, "seed", 0)
     found, failed = _estimates.measure(sample, seed)
     estimates = []
     for name in _estimates.ESTIMATORS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,9 +88,24 @@ def latents(value: ArrayLike, name: str) -> Tensor:
     return z
 
 
+def numbers(value: ArrayLike, name: str) -> Tensor:
+    """A tensor of the type of `value`, empty or not."""
+    if isinstance(value, Tensor):
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different length
+        raise ValueError(f"{name} must be a rectangular array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got {repr(value)[:60]}")
+    return torch.as_tensor(np.ascontiguousarray(array))
+
+
 def classes(labels: ArrayLike, length: int, name: str = "labels") -> dict[int, Tensor]:
     """Rows of each class that occurs, by label in ascending order."""
-    y = torch.as_tensor(labels).detach().cpu()
+    y = numbers(labels, name).detach().cpu()
+    if y.numel() == 0:
+        raise ValueError(f"{name} must have shape ({length},), got {tuple(y.shape)}")
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         raise TypeError(f"{name} must be whole numbers, got {y.dtype}")
     if y.shape != (length,):

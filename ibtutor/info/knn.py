@@ -12,7 +12,7 @@ from torch import Tensor
 from ibtutor.info import _neighbors, _validate
 from ibtutor.info._validate import ArrayLike
 from ibtutor.info.binning import symbols
-from ibtutor.info.gaussian_bound import classes, latents
+from ibtutor.info.gaussian_bound import classes, latents, numbers
 
 # Nats that the entropy of a Gaussian sample of this size would be off by: above it we warn.
 WARN_ABOVE = 0.1
@@ -127,7 +127,7 @@ def knn_mutual_information(
     k, norm = _neighbor_count(k, len(x), "x"), _norm(norm)
     if repeats not in ("refuse", "count"):
         raise ValueError(f"repeats must be one of refuse, count, got {repeats!r}")
-    y = torch.as_tensor(y)
+    y = numbers(y, "y")
     if not y.is_floating_point():
         _warn_dimensions(x.shape[1], len(x), k)
         return _ross(x, y, k, norm, repeats == "count")
@@ -149,6 +149,18 @@ def knn_entropy_bias(n: int, d: int, k: int = 3) -> float:
     norm s is a noncentral chi-square variable with d degrees of freedom. Both are integrated
     numerically. On other distributions the bias is another one; the order of size is this.
 
+    Args:
+        n: points, at least 2.
+        d: dimensions.
+        k: neighbors, below n.
+
+    Returns:
+        nats, a Python float; negative where the estimate is too low (few points in few dimensions).
+
+    Raises:
+        TypeError: a number that is not whole.
+        ValueError: n below 2, d or k below 1, k not below n.
+
     >>> round(knn_entropy_bias(50_000, 100), 1)
     14.9
     >>> knn_entropy_bias(50_000, 2) < 0.01
@@ -157,6 +169,9 @@ def knn_entropy_bias(n: int, d: int, k: int = 3) -> float:
     import numpy as np
     from scipy import special
 
+    n, d, k = (_validate.integer(*a) for a in ((n, "n", 2), (d, "d", 1), (k, "k", 1)))
+    if k >= n:
+        raise ValueError(f"k must be below the number of points, got k = {k} and {n}")
     square, weight = _gauss_chi_square(d, 24)
     mass = special.betaincinv(k, n - k, (np.arange(48) + 0.5) / 48)[:, None]
     reach = special.chndtrix(mass, d, square)
@@ -258,8 +273,8 @@ def _refuse_zero(distance: Tensor, k: int, name: str) -> None:
         raise ValueError(
             f"{name}: {int(zero.sum())} of {len(distance)} points have {k} others at distance "
             "zero, and the logarithm of zero does not exist: repeated values have no density. "
-            "Count them instead (counted_information; repeats='count' in knn_mutual_information), "
-            "or pass jitter=1e-10 and know that the result then hangs on it."
+            "Count them instead (counted_information, or knn_mutual_information with "
+            "repeats='count'), or pass jitter=1e-10 and know that the result then hangs on it."
         )
 
 

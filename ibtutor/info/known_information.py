@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from ibtutor.info import _validate
+
 _GRID = 20_001
 
 
@@ -47,7 +49,9 @@ def known_sample(
         seed: of everything random.
 
     Raises:
-        ValueError: an unknown family.
+        TypeError: n, d, num_classes or seed no whole number.
+        ValueError: an unknown family; n or d below 1, num_classes below 2, strength or seed below
+            0.
 
     >>> known = known_sample("gaussian", n=10, d=3, num_classes=2, strength=2.0, seed=0)
     >>> known.z.shape, round(known.information, 6)  # two Gaussians at distance 2
@@ -55,6 +59,9 @@ def known_sample(
     """
     if family not in FAMILIES:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
+    sizes = ((n, "n", 1), (d, "d", 1), (num_classes, "num_classes", 2), (seed, "seed", 0))
+    n, d, num_classes, seed = (_validate.integer(*size) for size in sizes)
+    strength = _validate.non_negative(strength, "strength")
     rng = np.random.default_rng([seed, n, d, num_classes, int(1000 * strength)])
     y = np.arange(n) % num_classes
     rng.shuffle(y)

@@ -68,8 +68,15 @@ def noisy_information_bounds(means: ArrayLike, std: float) -> tuple[Tensor, Tens
     8 std^2 (Chernoff's divergence at 1/2: a lower bound) or 2 std^2 (Kullback and Leibler's: an
     upper bound). Both are exact for clusters that are tight and far apart.
 
+    Args:
+        means: f(x) for each input, `(N, d)` or `(N,)`.
+        std: of the Gaussian noise on every unit, positive.
+
     Returns:
-        two float64 tensors without dimensions, in [0, log N].
+        two float64 tensors without dimensions, nats in [0, log N].
+
+    Raises:
+        ValueError: NaN, a wrong shape, std not positive.
 
     Source: Kolchinsky and Tracey 2017, used for networks by Saxe et al. 2018.
 
@@ -99,18 +106,14 @@ def _mixture_entropy(means: Tensor) -> Tensor:
     """H in nats of the mixture of N Gaussians of unit variance at the rows of `means` `(N, d)`."""
     means, counts = means.unique(dim=0, return_counts=True)
     weights = counts.double() / counts.sum()
-    axes = [
-        torch.arange(
-            float(m.min()) - _REACH, float(m.max()) + _REACH + _STEP, _STEP, dtype=torch.float64
-        )
-        for m in means.T
-    ]
-    nodes = math.prod(len(axis) for axis in axes)
+    ends = [(float(m.min()) - _REACH, float(m.max()) + _REACH) for m in means.T]
+    nodes = math.prod((high - low) / _STEP + 1 for low, high in ends)
     if nodes > MOST_NODES:
         raise ValueError(
-            f"means span {' x '.join(f'{a[-1] - a[0]:.0f}' for a in axes)} standard deviations; "
-            f"a grid of {nodes:.1e} nodes is too large"
+            f"means span {' x '.join(f'{high - low:.6g}' for low, high in ends)} standard "
+            f"deviations; a grid of {nodes:.1e} nodes is too large"
         )
+    axes = [torch.arange(low, high + _STEP, _STEP, dtype=torch.float64) for low, high in ends]
     kernels = [
         torch.exp(-0.5 * (m.unsqueeze(1) - axis.to(m.device)) ** 2) / math.sqrt(2 * math.pi)
         for m, axis in zip(means.T, axes, strict=True)

@@ -27,7 +27,10 @@ def means(mean: Tensor, name: str, batch: Batch) -> Tensor:
 def deviation(std: float | Tensor, name: str, like: Tensor) -> Tensor:
     """A positive number, or a floating tensor that broadcasts over `like`."""
     if not isinstance(std, Tensor):
-        value = _inputs.number(std, name, _validate.non_negative)
+        try:
+            value = _inputs.number(std, name, _validate.number)
+        except TypeError:
+            raise TypeError(f"{name} must be a number or a tensor, got {repr(std)[:60]}") from None
         _positive(float(value), name)
         return like.new_full((), value)
     std = floating(std, name)

@@ -33,7 +33,10 @@ def activation_norm(z: Tensor, *, reduction: str = "mean") -> Tensor:
     """
     z = floating(z, "z")
     if z.ndim < 2 or z.numel() == 0:
-        raise ValueError(f"z must have shape (batch, dimensions, ...), got {tuple(z.shape)}")
+        raise ValueError(
+            "z must have shape (batch, dimensions, ...) without an empty dimension, "
+            f"got {tuple(z.shape)}"
+        )
     return reduce(wide(z).square().sum(1), _inputs.check_reduction(reduction)).to(z.dtype)
 
 
@@ -42,6 +45,14 @@ def norm_entropy_bound(mean_square: float, dimensions: int) -> float:
 
     H[Z] <= (k / 2) log(2 pi e E||Z||^2 / k), with equality for N(0, E||Z||^2 / k I). For k > 1
     this is not what Kirsch et al. 2020 print (Section 6.3), who leave out both k.
+
+    Args:
+        mean_square: E||Z||^2, the noise included; zero or more.
+        dimensions: k >= 1.
+
+    Raises:
+        TypeError: mean_square no number, dimensions no integer.
+        ValueError: either out of range.
 
     >>> round(norm_entropy_bound(1.0, 1), 6)  # a standard normal
     1.418939
@@ -54,12 +65,25 @@ def norm_entropy_bound(mean_square: float, dimensions: int) -> float:
 def norm_limit(entropy: float, dimensions: int) -> float:
     """The E||Z||^2 below which the entropy is at most `entropy` nats: the inverse of the bound.
 
-    C' = k exp(2 C / k) / (2 pi e) for an entropy C.
+    C' = k exp(2 C / k) / (2 pi e) for an entropy C, where Kirsch et al. 2020 (Section 6.3) print
+    exp(2 C) / (2 pi e).
+
+    Args:
+        entropy: C in nats, of any sign.
+        dimensions: k >= 1.
+
+    Raises:
+        TypeError: entropy no number, dimensions no integer.
+        ValueError: either out of range, or an entropy whose C' is beyond the largest float.
 
     >>> round(norm_limit(2.0, 2), 10)
     0.8652559794
     """
     k = _validate.integer(dimensions, "dimensions", 1)
-    if not math.isfinite(entropy):
-        raise ValueError(f"entropy must be finite, got {entropy}")
+    entropy = _validate.number(entropy, "entropy")
+    if entropy > 354 * k:
+        raise ValueError(
+            f"entropy must be below 354 nats a dimension, got {entropy:.6g} for {k}: no float "
+            "holds the square"
+        )
     return k * math.exp(2 * entropy / k) / (2 * math.pi * math.e)

@@ -125,6 +125,16 @@ def test_a_collapsed_latent_knows_nothing():
             "limits must ascend",
         ),
         (
+            lambda: binned_information([0.0, 1.0], [0, 1], limits=(0, 1, 2)),
+            ValueError,
+            r"limits must be two numbers, got \(0, 1, 2\)",
+        ),
+        (
+            lambda: binned_information([0.0, 1.0], [0, 1], limits=3),
+            TypeError,
+            "limits must be two numbers, got 3",
+        ),
+        (
             lambda: binned_information([0.0, 1.0], [0, 1], how="share", limits=(0, 1)),
             ValueError,
             "limits are for bins of equal width",

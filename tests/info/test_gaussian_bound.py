@@ -146,6 +146,10 @@ def test_bad_input(call, message):
 def test_labels_are_whole_numbers():
     with pytest.raises(TypeError, match="labels must be whole numbers"):
         gaussian_entropy_bound([0.0, 1.0], [0.0, 1.0])
+    with pytest.raises(TypeError, match=r"labels must hold real numbers, got \['a', 'b'\]"):
+        gaussian_entropy_bound([0.0, 1.0], ["a", "b"])
+    with pytest.raises(ValueError, match=r"labels must have shape \(2,\), got \(0,\)"):
+        gaussian_entropy_bound([0.0, 1.0], [])
 
 
 def test_the_bias_of_a_sample_variance(oracle):

@@ -95,6 +95,18 @@ def test_products_find_the_distances_of_float64(n, d, spread):
     assert found.numpy() == pytest.approx(exact, rel=1e-9)
 
 
+@pytest.mark.parametrize("exponent", [-140, -40, -25, 18, 40, 140])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_products_do_not_hang_on_the_unit(exponent, offset):
+    # float32 ends at 1e38, and squares at 1e19: there all products are infinite, or zero.
+    rng = np.random.default_rng(3)
+    z = 10.0 * rng.standard_normal((2, 20))[rng.integers(2, size=600)] + offset
+    z = torch.from_numpy(z + 0.1 * rng.standard_normal((600, 20)))
+    exact = np.sort(all_distances(z.numpy(), "euclidean"), 1)[:, 3]
+    found = _neighbors.kth_distance(10.0**exponent * z, 3, "euclidean") / 10.0**exponent
+    assert found.numpy() == pytest.approx(exact, rel=1e-7)
+
+
 def test_products_are_whole_where_the_process_allows_less():
     z, before = normal(600, 50, 1), torch.get_float32_matmul_precision()
     try:
@@ -282,6 +294,12 @@ def test_bad_pairs():
         knn_mutual_information(x, torch.arange(9))
     with pytest.raises(ValueError, match="class 1 of y has one sample"):
         knn_mutual_information(x, [0] * 9 + [1])
+    with pytest.raises(TypeError, match="y must hold real numbers, got None"):
+        knn_mutual_information(x, None)
+    with pytest.raises(TypeError, match=r"y must hold real numbers, got \['a', 'b'"):
+        knn_mutual_information(x, ["a", "b"] * 5)
+    with pytest.raises(ValueError, match="y must be a rectangular array"):
+        knn_mutual_information(x, [[1], [2, 3]] * 5)
     with pytest.raises(ValueError, match="repeated values have no density"):
         knn_mutual_information(torch.relu(x) * 0, [0, 1] * 5)
     with pytest.raises(ValueError, match="y must be finite"):
@@ -290,6 +308,20 @@ def test_bad_pairs():
         knn_mutual_information(x, x, norm="l1")
     with pytest.raises(ValueError, match="jitter must be zero or more"):
         knn_entropy(x, jitter=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((3, 2, 3), "k must be below the number of points, got k = 3 and 3"),
+        ((10, 0), "d must be at least 1, got 0"),
+        ((1, 2), "n must be at least 2, got 1"),
+        ((10, 2, 0), "k must be at least 1, got 0"),
+    ],
+)
+def test_no_bias_of_a_sample_that_cannot_be(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        knn_entropy_bias(*sizes)
 
 
 def test_jitter_is_an_answer_about_the_jitter():

@@ -64,3 +64,21 @@ def test_unknown_family():
         ValueError, match=r"family must be one of gaussian, mixture.*, got 'cauchy'"
     ):
         known_sample("cauchy", n=9, d=1, num_classes=2, strength=1.0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"n": 0}, ValueError, "n must be at least 1, got 0"),
+        ({"n": 2.5}, TypeError, "n must be an integer, got 2.5"),
+        ({"d": 0}, ValueError, "d must be at least 1, got 0"),
+        ({"num_classes": 1}, ValueError, "num_classes must be at least 2, got 1"),
+        ({"strength": -1.0}, ValueError, "strength must be zero or more, got -1"),
+        ({"strength": float("nan")}, ValueError, "strength must be finite, got nan"),
+        ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
+    ],
+)
+def test_sizes_that_no_sample_has(change, error, message):
+    setting = {"n": 9, "d": 1, "num_classes": 2, "strength": 1.0, "seed": 0} | change
+    with pytest.raises(error, match=message):
+        known_sample("gaussian", **setting)

@@ -94,6 +94,7 @@ def test_far_inputs_are_told_apart_and_equal_ones_are_not():
             lambda: noisy_information(1e4 * torch.eye(3), 1.0),
             r"10016 x 10016 x 10016 standard deviations.* too large",
         ),
+        (lambda: noisy_information([0.0, 1.0], 1e-12), r"grid of 5\.0e\+12 nodes is too large"),
         (lambda: noisy_information_bounds([0.0, 1.0], -1.0), "std must be positive"),
     ],
 )
