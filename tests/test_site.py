@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from docutils import nodes
 
 from tools import pages, preview, website
 from tools.sphinx_ext import book_toc, ibtutor_terms
@@ -268,6 +269,16 @@ def test_terms_are_found_as_words_and_in_the_plural():
     assert [m[1] if (m := found.search(text)) else None for text in texts] == [
         *("cross-entropy", "Soft label", "entropy", None, None)
     ]
+
+
+@pytest.mark.parametrize("mark", ["'", "\u2019"])  # as typed, and as the site prints it
+def test_a_term_with_an_apostrophe_is_linked(mark):
+    paragraph = nodes.paragraph("", nodes.Text(f"Solve Fano{mark}s inequality."))
+    waiting = {"fano's inequality": "term-Fano-s-inequality"}
+    ibtutor_terms._link(paragraph[0], waiting, "glossary.html")
+    (link,) = paragraph.findall(nodes.reference)
+    assert link["refuri"] == "glossary.html#term-Fano-s-inequality"
+    assert not waiting
 
 
 def test_the_map_of_proofs_names_every_statement_and_leads_to_it():

@@ -10,6 +10,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 GLOSSARY = "book/glossary"
+APOSTROPHE = "\u2019"  # what the site prints for a typed one
 NO_CHAPTERS = ("glossary", "changelog", "references", "errata", "ledger", "proofs")
 # Bold words are heads, or terms that are defined on the spot.
 # Words of daily speech too, as in "learning rate": their entries are found, not linked.
@@ -27,8 +28,9 @@ def terms(app: Sphinx) -> dict[str, str]:
 
 def pattern(names) -> re.Pattern:
     """Any of the terms as a word or words, in the plural too; the longest that fits."""
-    longest = sorted(names, key=len, reverse=True)
-    return re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, longest))})s?(?![\w-])", re.IGNORECASE)
+    longest = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    longest = longest.replace("'", f"['{APOSTROPHE}]")
+    return re.compile(rf"(?<![\w-])({longest})s?(?![\w-])", re.IGNORECASE)
 
 
 def link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -57,7 +59,7 @@ def _link(text: nodes.Text, waiting: dict[str, str], uri: str) -> None:
     """Replace a text by its pieces, with links from terms that are used for the first time."""
     pieces, rest = [], text.astext()
     while waiting and (found := pattern(waiting).search(rest)):
-        entry = waiting.pop(found[1].lower())
+        entry = waiting.pop(found[1].lower().replace(APOSTROPHE, "'"))
         link = nodes.reference("", found[0], internal=True, refuri=f"{uri}#{entry}")
         link["classes"].append("ibtutor-term")
         pieces += [nodes.Text(rest[: found.start()]), link]
