@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -68,27 +69,30 @@ def log_variance(
     if labels is None:
         return _entropies(values.var(0), noise, z).sum().to(z.dtype)
     labels = _inputs.class_labels(labels, z, "z").to(z.device)
-    classes = torch.arange(_classes(labels, num_classes), device=z.device)
+    labels, names = _classes(labels, num_classes)
+    classes = torch.arange(len(names), device=z.device)
     member = (labels[:, None] == classes).to(values)
     count = member.sum(0)  # (K,)
     enough = count > 1
     if _inputs.readable(labels):
-        _check_counts(count)
+        _check_counts(count, names)
     mean = (member.t() @ values) / count.clamp(min=1)[:, None]
     squares = (values - member @ mean).square()
     variance = (member.t() @ squares) / (count - 1).clamp(min=1)[:, None]
     # A class left out has the variance one, so that no gradient through it is infinite.
-    entropies = _entropies(torch.where(enough[:, None], variance, 1.0), noise, z, enough)
+    entropies = _entropies(torch.where(enough[:, None], variance, 1.0), noise, z, names)
     weight = torch.where(enough, count, 0.0)
     return (weight * entropies.sum(1) / weight.sum()).sum().to(z.dtype)
 
 
-def _entropies(variance: Tensor, noise: float, z: Tensor, enough: Tensor | None = None) -> Tensor:
+def _entropies(
+    variance: Tensor, noise: float, z: Tensor, names: Sequence[int] | None = None
+) -> Tensor:
     """1/2 log(2 pi e variance) of each dimension, exactly zero where only the noise is left."""
     if noise == 0:
         if _inputs.readable(z) and (variance == 0).any():
             where = (variance == 0).nonzero()[0].tolist()
-            of_class = f" of class {where[0]}" if enough is not None else ""
+            of_class = f" of class {names[where[0]]}" if names is not None else ""
             raise ValueError(
                 f"z has no variance in dimension {where[-1]}{of_class}, so its log is minus "
                 "infinity; add noise and give its variance as noise_variance"
@@ -98,22 +102,25 @@ def _entropies(variance: Tensor, noise: float, z: Tensor, enough: Tensor | None 
     return 0.5 * (ratio.log1p() + math.log(noise / ZERO_ENTROPY_VARIANCE))
 
 
-def _classes(labels: Tensor, num_classes: int | None) -> int:
-    """K, from the labels where it is not given; labels outside are refused where it is free."""
+def _classes(labels: Tensor, num_classes: int | None) -> tuple[Tensor, Sequence[int]]:
+    """Labels from 0 on and the classes that they stand for: all K, or those that occur.
+
+    Labels outside are refused where it is free.
+    """
     if num_classes is not None:
         k = _validate.class_count(num_classes)
         if _inputs.readable(labels):
             _inputs.check_labels(labels, k)
-        return k
+        return labels, range(k)
     if not _inputs.readable(labels):
         raise ValueError("num_classes must be given where labels are not on the CPU")
-    low, high = (int(x) for x in torch.aminmax(labels))
-    if low < 0:
-        raise ValueError(f"labels must not be negative, got {low}")
-    return high + 1
+    found, labels = labels.unique(return_inverse=True)
+    if found[0] < 0:
+        raise ValueError(f"labels must not be negative, got {int(found[0])}")
+    return labels, found.tolist()
 
 
-def _check_counts(count: Tensor) -> None:
+def _check_counts(count: Tensor, names: Sequence[int]) -> None:
     """Say which classes have too few examples for a variance."""
     if not (count > 1).any():
         raise ValueError(
@@ -122,9 +129,9 @@ def _check_counts(count: Tensor) -> None:
         )
     alone = (count == 1).nonzero().flatten().tolist()
     if alone:
-        names = ", ".join(map(str, alone[:5])) + (", ..." if len(alone) > 5 else "")
+        shown = ", ".join(str(names[c]) for c in alone[:5]) + (", ..." if len(alone) > 5 else "")
         warnings.warn(
             f"{len(alone)} class(es) with a single example in this batch have no variance and "
-            f"are left out: {names}; use larger batches",
+            f"are left out: {shown}; use larger batches",
             stacklevel=3,
         )

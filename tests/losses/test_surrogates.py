@@ -199,6 +199,14 @@ def test_many_lonely_classes_make_one_short_message():
     assert len(seen) == 1
 
 
+def test_labels_may_be_any_whole_numbers_from_zero_on():
+    z, labels = latents(50, 3, 2), torch.arange(50) % 5
+    close(log_variance(z, 10**12 * labels), log_variance(z, labels))
+    labels[0] = 7
+    with pytest.warns(UserWarning, match="left out: 7000000000000; use"):
+        log_variance(z, 10**12 * labels)
+
+
 def test_classes_of_one_example_each_are_refused():
     with pytest.raises(ValueError, match=r"2 examples of one class .* got 3 classes with one"):
         log_variance(latents(3, 2, 0), torch.tensor([0, 1, 2]))
