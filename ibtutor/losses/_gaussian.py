@@ -24,8 +24,10 @@ def means(mean: Tensor, name: str, batch: Batch) -> Tensor:
     return mean if batch.ignored is None else mean.masked_fill(batch.ignored.unsqueeze(1), 0.0)
 
 
-def deviation(std: float | Tensor, name: str, like: Tensor) -> Tensor:
-    """A positive number, or a floating tensor that broadcasts over `like`."""
+def deviation(
+    std: float | Tensor, name: str, like: Tensor, ignored: Tensor | None = None
+) -> Tensor:
+    """A positive number, or a floating tensor that broadcasts over `like`; one where ignored."""
     if not isinstance(std, Tensor):
         try:
             value = _inputs.number(std, name, _validate.number)
@@ -43,6 +45,8 @@ def deviation(std: float | Tensor, name: str, like: Tensor) -> Tensor:
             f"{name} must be a number or broadcast over shape {tuple(like.shape)}, "
             f"got shape {tuple(std.shape)}"
         )
+    if ignored is not None:
+        std = torch.where(ignored.unsqueeze(1), 1.0, std)
     if std.numel() and _inputs.readable(std):
         _positive(std.detach().min().item(), name)
     return std

@@ -49,7 +49,7 @@ def conditional_entropy_bottleneck(
     """
     _, nll, batch = latent(logits, labels, None, ignore_index, reduction)
     mean = _gaussian.means(mean, "mean", batch)
-    std = _gaussian.deviation(std, "std", mean)
+    std = _gaussian.deviation(std, "std", mean, batch.ignored)
     centers = _gaussian.floating(class_mean, "class_mean")
     wanted = (logits.shape[2], mean.shape[1])
     if centers.shape != wanted:

@@ -86,7 +86,7 @@ def variational_bottleneck(
     """
     _, nll, batch = latent(logits, labels, None, ignore_index, reduction)
     mean = _gaussian.means(mean, "mean", batch)
-    std = _gaussian.deviation(std, "std", mean)
+    std = _gaussian.deviation(std, "std", mean, batch.ignored)
     rate = _gaussian.divergence(mean, std, 0.0, 1.0)
     beta = _inputs.strength(beta, "beta", rate, _validate.non_negative)
     return batch.reduce(nll.mean(-1) + beta * rate)

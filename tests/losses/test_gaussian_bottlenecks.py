@@ -129,6 +129,21 @@ def test_gradients_and_where_the_ignored_count_for_nothing(loss):
 
 
 @BOTH
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0, -1.0])
+def test_no_deviation_of_an_ignored_position_is_read(loss, bad):
+    logits, labels, mean, std, centers = problem(2, 4, 3, 2, 1)
+    labels[1] = -100
+    plain = loss(logits, labels, 0.3, mean=mean, std=std, centers=centers)
+    std[1] = bad
+    leaves = [t.requires_grad_() for t in (mean, std, centers)]
+    got = loss(logits, labels, 0.3, mean=mean, std=std, centers=centers)
+    close(got, plain)
+    got.backward()
+    assert all(t.grad is None or t.grad.isfinite().all() for t in leaves)
+    assert (std.grad[1] == 0).all()
+
+
+@BOTH
 def test_positions_are_a_batch_too(loss):
     logits, labels, mean, std, centers = problem(2, 6, 3, 2, 2)
     options = {"centers": centers, "reduction": "none"}
