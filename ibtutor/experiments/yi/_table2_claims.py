@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from statistics import fmean, stdev
+from typing import Any
 
 from ibtutor.experiments._base import Claim, Result
 from ibtutor.experiments._null_control import one_sided, paired, stays
@@ -42,6 +44,32 @@ def points(found: dict[str, float]) -> str:
     """
     value, low, high = (f"{100 * found[key]:+.2f}" for key in ("difference", "low", "high"))
     return f"{value} ({low} to {high})"
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean and standard deviation over seeds; "" without any.
+
+    >>> spread([0.5, 0.7], 3), spread([0.5], 3), spread([], 3)
+    ('0.600 ± 0.141', '0.500 (one seed)', '')
+    """
+    if len(values) < 2:
+        return "".join(f"{value:.{digits}f} (one seed)" for value in values)
+    return f"{fmean(values):.{digits}f} ± {stdev(values):.{digits}f}"
+
+
+def table(result: Result) -> Any:
+    """Test accuracies as a DataFrame: a row a loss, a column a network and arm; none is ""."""
+    import pandas as pd
+
+    columns = {
+        (model, arm): {
+            name: spread([row["accuracy"] for row in rows_of(result, model, loss, arm)], 4)
+            for loss, name in _losses.NAMES.items()
+        }
+        for model in _models(result)
+        for arm in (PAPER, OWN)
+    }
+    return pd.DataFrame(columns)
 
 
 def _gain(model: str):

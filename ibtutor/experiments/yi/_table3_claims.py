@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ibtutor.experiments._base import Claim, Result
 from ibtutor.experiments._null_control import one_sided, paired, stays
-from ibtutor.experiments.yi._table2_claims import NO_GAIN, OWN, PAPER, points, together
+from ibtutor.experiments.yi import _losses, _networks
+from ibtutor.experiments.yi._table2_claims import NO_GAIN, OWN, PAPER, points, spread, together
 
-__all__ = ["CELLS", "CLAIMS", "LOSSES", "OWN", "PAPER", "UNPLACED", "gap", "points"]
+__all__ = ["CELLS", "CLAIMS", "LOSSES", "OWN", "PAPER", "UNPLACED", "gap", "points", "table"]
 
 LOSSES = ("ce", "lsr", "cp", "lc", "mil")
 # Rows that are whole in our copy: mean and spread in the order of LOSSES.
@@ -75,6 +77,31 @@ def gap(
             lr = result.summary.get("rates", {}).get(network, {}).get(loss)
         both.append(rows_of(result.rows, network, loss, lr))
     return paired(*both, "accuracy")
+
+
+def table(result: Result) -> Any:
+    """Test accuracies as a DataFrame, a column a loss: under each row of the paper our two arms.
+
+    A row of the paper is there if it is whole in our copy; a run that is not there is "".
+    """
+    import pandas as pd
+
+    lines = {
+        (name, "paper"): [f"{value:.3f} ± {sd:.3f}" for value, sd in cells]
+        for name, cells in CELLS.items()
+    }
+    lr = result.summary["lr"]
+    for name in networks_of(result):
+        own = result.summary["rates"].get(name, {})
+        for arm, rates in ((f"ours, {lr:g}", dict.fromkeys(LOSSES, lr)), ("ours, own rate", own)):
+            found = [rows_of(result.rows, name, loss, rates.get(loss)) for loss in LOSSES]
+            lines[name, arm] = [spread([row["accuracy"] for row in rows], 3) for rows in found]
+    order = sorted(lines, key=lambda line: list(_networks.NAMES).index(line[0]))
+    return pd.DataFrame(
+        [lines[line] for line in order],
+        pd.MultiIndex.from_tuples((_networks.NAMES[name], arm) for name, arm in order),
+        [_losses.NAMES[loss] for loss in LOSSES],
+    )
 
 
 def _gain(result: Result) -> str:

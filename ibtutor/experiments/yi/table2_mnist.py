@@ -102,7 +102,7 @@ DIFFERENCES = {
 }
 TUNING = "tuning"
 ARMS = (PAPER, OWN)
-CLAIMS = _table2_claims.CLAIMS
+CLAIMS, table = _table2_claims.CLAIMS, _table2_claims.table
 
 
 def size(config: Config) -> str:

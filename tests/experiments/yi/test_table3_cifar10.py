@@ -126,6 +126,23 @@ def test_the_finding_says_what_there_is():
     assert "MobileNetV2 +8.1 (" not in table3.finding(found)
 
 
+def test_the_table_sets_ours_below_the_papers_and_leaves_out_what_was_not_run():
+    found = made_up(0.76, 0.68, own_ce=0.81)
+    found.rows = [row for row in found.rows if row["loss"] != "cp"]
+    told = table3.table(found)
+    mobile = told.loc["MobileNetV2"]
+    assert list(mobile.index) == ["paper", "ours, 0.001", "ours, own rate"]
+    assert list(mobile["milLoss"]) == ["0.762 ± 0.006", "0.762 ± 0.002", "0.802 ± 0.002"]
+    assert list(mobile["cross-entropy"]) == ["0.676 ± 0.007", "0.681 ± 0.001", "0.811 ± 0.001"]
+    assert list(mobile["confidence penalty"]) == ["0.660 ± 0.008", "", ""]
+    assert list(told.loc["ShuffleNetV2"].index) == ["paper"]
+    assert "ResNet-18" not in told.index  # its cells have no columns
+    assert list(table3.table(made_up(0.7, 0.6, network="resnet18")).loc["ResNet-18"].index) == [
+        "ours, 0.001",
+        "ours, own rate",
+    ]
+
+
 def test_the_other_claims():
     found = made_up(0.76, 0.68)
     assert judged("no_gain_elsewhere", found)["verdict"] == "reproduced"
