@@ -325,6 +325,20 @@ def test_the_other_claims():
     assert table2.finding(nothing) == "Too few seeds to tell."
 
 
+def test_the_finding_tells_of_the_cnn_from_the_first_seed_on():
+    found = made_up(MIL, CE)
+    assert "CNN" not in table2.finding(found)
+    common = {"model": "cnn", "arm": "paper's rate"}
+    found.rows += [common | {"loss": "mil", "seed": 0, "accuracy": 0.9812}]
+    assert "CNN" not in table2.finding(found)
+    found.rows += [common | {"loss": "ce", "seed": 0, "accuracy": 0.9810}]
+    assert table2.finding(found).endswith("; of the CNN +0.02 at the paper's (one seed).")
+    for seed in (1, 2):
+        found.rows += [common | {"loss": "mil", "seed": seed, "accuracy": 0.98 + seed / 1000}]
+        found.rows += [common | {"loss": "ce", "seed": seed, "accuracy": 0.98}]
+    assert "; of the CNN +0.11 (" in table2.finding(found)
+
+
 def test_an_unknown_arm_or_loss_is_refused():
     with pytest.raises(ValueError, match="arm must be"):
         table2.gap(made_up(MIL, CE), "mlp", "best rate")
