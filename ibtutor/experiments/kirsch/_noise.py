@@ -108,15 +108,20 @@ def check(config: Any) -> None:
         raise ValueError(f"arms must be some of {', '.join(ARMS)}, got {config.arms!r}")
     if not 0 < config.shrink < 1:
         raise ValueError(f"shrink must lie between 0 and 1, got {config.shrink}")
+    if config.noisy_epochs is not None and config.noisy_epochs < 1:
+        raise ValueError(f"noisy_epochs must be at least 1 or None, got {config.noisy_epochs}")
     for name in ("start_std", "samples", "measured_samples", "measured", "latent"):
         if not getattr(config, name) > 0:
             raise ValueError(f"{name} must be positive, got {getattr(config, name)}")
 
 
 def parts(config: Any) -> tuple[str, ...]:
-    """One run an arm and seed, the arms of a seed together."""
+    """One run an arm and seed, the arms of a seed together; a longer one says how long."""
     check(config)
-    return tuple(f"seed{seed}-{arm}" for seed in config.seeds for arm in config.arms)
+    names = {arm: arm for arm in config.arms}
+    if config.noisy_epochs:
+        names["noisy"] = f"noisy-epochs{config.noisy_epochs}"
+    return tuple(f"seed{seed}-{names[arm]}" for seed in config.seeds for arm in config.arms)
 
 
 def train_one(
@@ -147,7 +152,7 @@ def train_one(
         network,
         task,
         [train.Run(0.0, seed, "decoder_cross_entropy", tag=arm)],
-        settings(config),
+        settings(config, arm),
         device=device,
         resume=None if resume is None else Path(resume),
         progress=progress,
@@ -161,10 +166,10 @@ def train_one(
     ]
 
 
-def settings(config: Any) -> train.Settings:
+def settings(config: Any, arm: str) -> train.Settings:
     """Adam at a constant rate: a plateau of the loss would be the noise's doing here."""
     return train.Settings(
-        epochs=config.epochs,
+        epochs=config.noisy_epochs or config.epochs if arm == "noisy" else config.epochs,
         batch_size=config.batch_size,
         optimizer="adam",
         lr=config.lr,
