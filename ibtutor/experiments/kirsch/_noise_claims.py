@@ -61,11 +61,25 @@ def finding(result: Result) -> str:
     silent, noisy = (at_the_end(result, arm, "error") for arm in ("silent", "noisy"))
     if not silent or not noisy:
         return f"{len(result.rows)} epochs, too few arms to compare."
-    bound = mean(at_the_end(result, "silent", "bound"))
+    bound, left = (mean(at_the_end(result, arm, "bound")) for arm in ("silent", "noisy"))
     return (
         f"At an entropy of at most {bound:.0f} nats the training error is {mean(silent):.1%} "
-        f"without noise; with it, near 0 nats, {mean(noisy):.0%}."
+        f"without noise; with it, at most {left:.2g} nats left, {mean(noisy):.0%}."
     )
+
+
+def regrowth(result: Result, arm: str, start_std: float, shrink: float) -> float:
+    """How much the latents of an arm grew at most within an epoch after the first: a factor.
+
+    Training may undo the shrinking: of the measured deviation and the one that was set before that
+    epoch, `start_std * shrink ** (epoch - 1)`, the largest ratio of means over seeds; NaN without any.
+    """
+    by_epoch: dict[int, dict[int, float]] = {}
+    for seed, rows in rows_of(result, arm).items():
+        for row in rows[1:]:
+            set_before = start_std * shrink ** (row["epoch"] - 1)
+            by_epoch.setdefault(row["epoch"], {})[seed] = row["std"] / set_before
+    return max(map(mean, by_epoch.values()), default=math.nan)
 
 
 def tolerances(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

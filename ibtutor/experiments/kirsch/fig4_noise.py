@@ -102,6 +102,8 @@ def size(config: Config) -> str:
     whole = config.channels == Config().channels and config.hidden == Config().hidden
     network = "the example's network" if whole else "a small network"
     runs = f"{len(config.seeds)} seeds of {config.epochs} epochs"
+    if config.noisy_epochs:
+        runs += f", {config.noisy_epochs} with noise"
     return f"{config.train_images:,} images, {network}, {runs}"
 
 

@@ -274,6 +274,27 @@ def test_the_finding_and_the_summary_name_the_ends():
         assert math.isinf(fig4.tolerances(row, [])["cross_entropy"]) == (row["arm"] == "noisy")
 
 
+def test_regrowth_is_the_largest_factor_after_the_first_epoch():
+    stds = {0: (9.0, 1.0, 0.5), 1: (7.0, 2.0, 0.5)}  # set before: 2.0, 1.0, 0.5
+    rows = [
+        {"arm": "noisy", "seed": seed, "epoch": epoch, "std": std}
+        for seed, values in stds.items()
+        for epoch, std in enumerate(values, 1)
+    ]
+    assert judged_by.regrowth(Result(rows), "noisy", 2.0, 0.5) == pytest.approx(1.5)
+    assert math.isnan(judged_by.regrowth(Result(rows), "silent", 2.0, 0.5))
+
+
+def test_the_arm_with_noise_may_be_longer_and_its_parts_say_so():
+    longer = replace(TINY, noisy_epochs=4, seeds=(0,), arms=("noisy", "kept"))
+    assert fig4.parts(longer) == ("seed0-noisy-epochs4", "seed0-kept")
+    assert "4 with noise" in fig4.size(longer)
+    rows = fig4.run(longer, progress=False).rows
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 1, 2, 3]
+    with pytest.raises(ValueError, match="noisy_epochs must be at least 1 or None, got 0"):
+        fig4.parts(replace(TINY, noisy_epochs=0))
+
+
 def test_all_changes_that_are_not_of_size_are_explained():
     size = {"train_images", "test_images", "seeds", "epochs", "channels", "hidden", "latent"}
     size |= {"samples", "measured_samples", "measured"}
