@@ -71,8 +71,8 @@ def finding(result: Result) -> str:
 def regrowth(result: Result, arm: str, start_std: float, shrink: float) -> float:
     """How much the latents of an arm grew at most within an epoch after the first: a factor.
 
-    Training may undo the shrinking: of the measured deviation and the one that was set before that
-    epoch, `start_std * shrink ** (epoch - 1)`, the largest ratio of means over seeds; NaN without any.
+    Training may undo the shrinking: the deviation at the end of an epoch over the one that was set
+    before it, `start_std * shrink ** (epoch - 1)`, mean over seeds. NaN without any.
     """
     by_epoch: dict[int, dict[int, float]] = {}
     for seed, rows in rows_of(result, arm).items():
