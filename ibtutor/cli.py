@@ -129,9 +129,11 @@ def run(
 def worker(
     names: list[str], profile: Profile = "smoke", device: Device = "cpu", until: float | None = None
 ) -> None:
-    """One of the processes of `ibtutor run --jobs N`."""
+    """One of the processes of `ibtutor run --jobs N`; it ends when its standard input does."""
     from ibtutor import experiments
+    from ibtutor.experiments._work import end_with_stdin
 
+    end_with_stdin()
     experiments.work_through(names, profile, device=device, until=until)
 
 

@@ -164,6 +164,7 @@ def _side_by_side(
     workers = [
         subprocess.Popen(
             [*command, "--device", _device_of(device, number)],
+            stdin=subprocess.PIPE,  # closes when this process ends, however it ends
             env={"OMP_NUM_THREADS": str(threads(jobs))} | os.environ,
         )
         for number in range(jobs)
@@ -177,6 +178,7 @@ def _side_by_side(
         for worker in workers:
             if worker.poll() is None:
                 worker.terminate()
+            worker.stdin.close()
     if bad := [worker for worker in workers if worker.returncode not in (0, None)]:
         said = "what each said stands above; fewer --jobs need less memory"
         say(f"{len(bad)} of {jobs} workers failed: {said}")

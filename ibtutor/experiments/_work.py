@@ -109,6 +109,21 @@ def alarm(until: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def end_with_stdin() -> None:
+    """End this process as soon as its standard input closes: who started it is gone.
+
+    A killed process cannot stop those that it started. Checkpoints and finished parts stay.
+    """
+
+    def watch() -> None:
+        with suppress(OSError):
+            while os.read(0, 1024):
+                pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class Speed:
     """How long parts take on this device, from those that are done."""
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -221,6 +222,36 @@ def test_a_sweep_killed_five_times_on_two_processes_is_the_undisturbed_one(own, 
     assert len(set(trained)) == 6 * 8
     assert len(trained) <= 6 * 8 + 5
     assert not (own / "records" / "parts").exists()
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    leader = subprocess.Popen(
+        [sys.executable, "-m", "ibtutor.cli", "run", "kirsch_fig4_noise", "--jobs", "2", "--quiet"],
+        env=os.environ | {"IBTUTOR_RECORDS": str(tmp_path), "OMP_NUM_THREADS": "1"},
+    )
+    children = Path(f"/proc/{leader.pid}/task/{leader.pid}/children")
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.rglob("*.lock"))) < 2:
+        assert leader.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    workers = children.read_text().split()
+    assert len(workers) == 2
+    leader.kill()
+    leader.wait()
+    deadline = time.monotonic() + 10
+    while any(map(_runs, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_jobs_make_the_record_of_one_process(own):
