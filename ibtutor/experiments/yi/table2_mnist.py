@@ -119,20 +119,20 @@ def finding(result: Result) -> str:
     if at_paper is None or at_own is None:
         return "Too few seeds to tell."
     return (
-        f"milLoss minus cross-entropy, accuracy of the MLP in points: {points(at_paper)} at the "
-        f"paper's learning rate, {points(at_own)} at their own{_of_the_cnn(result)}."
+        f"milLoss minus cross-entropy, points: MLP {points(at_paper)} at the paper's rate, "
+        f"{points(at_own)} at own rates{_of_the_cnn(result)}."
     )
 
 
 def _of_the_cnn(result: Result) -> str:
-    """What there is of the CNN, in words, from the first seed on."""
+    """What there is of the CNN at the paper's rate, in words, from the first seed on."""
     found = [_table2_claims.rows_of(result, "cnn", loss, PAPER) for loss in ("mil", "ce")]
     if not all(found):
         return ""
     if several := gap(result, "cnn"):
-        return f"; of the CNN {points(several)} at the paper's"
+        return f"; CNN {points(several)} at the paper's"
     mil, ce = (rows[0]["accuracy"] for rows in found)
-    return f"; of the CNN {100 * (mil - ce):+.2f} at the paper's (one seed)"
+    return f"; CNN {100 * (mil - ce):+.2f} at the paper's (one seed)"
 
 
 # --- the run --------------------------------------------------------------------------------------
