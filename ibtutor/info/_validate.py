@@ -34,12 +34,7 @@ def as_float_tensor(value: ArrayLike, name: str) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
         tensor = value
     else:
-        try:
-            array = np.asarray(value)
-        except ValueError as error:  # rows of different length
-            raise ValueError(f"{name} must be a rectangular array: {error}") from None
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name} must hold real numbers, got {_short(value)}")
+        array = _real_array(value, name)
         if array.dtype.kind != "f" or array.dtype.itemsize > 8:
             array = array.astype(np.float64)
         tensor = _from_numpy(array)
@@ -50,6 +45,13 @@ def as_float_tensor(value: ArrayLike, name: str) -> torch.Tensor:
     if tensor.numel() == 0:
         raise ValueError(f"{name} must not be empty, got shape {tuple(tensor.shape)}")
     return tensor
+
+
+def numbers(value: ArrayLike, name: str) -> torch.Tensor:
+    """A tensor of the type of `value`, empty or not."""
+    if isinstance(value, torch.Tensor):
+        return value
+    return _from_numpy(_real_array(value, name))
 
 
 def probabilities(
@@ -178,13 +180,20 @@ def same_shape(a: torch.Tensor, b: torch.Tensor, names: tuple[str, str]) -> None
 
 
 def _integers(value: ArrayLike, name: str) -> torch.Tensor:
+    return _from_numpy(_real_array(value, name, "be a vector of integers", "be integers"))
+
+
+def _real_array(
+    value: ArrayLike, name: str, shape: str = "be a rectangular array", kind: str = ""
+) -> np.ndarray:
+    """NumPy's view of `value`; `shape` and `kind` say in messages what it must be."""
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different length
-        raise ValueError(f"{name} must be a vector of integers: {error}") from None
+        raise ValueError(f"{name} must {shape}: {error}") from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must be integers, got {_short(value)}")
-    return _from_numpy(array)
+        raise TypeError(f"{name} must {kind or 'hold real numbers'}, got {_short(value)}")
+    return array
 
 
 def _from_numpy(array: np.ndarray) -> torch.Tensor:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ibtutor.info import _validate
-from ibtutor.info._validate import ArrayLike
+from ibtutor.info._validate import ArrayLike, numbers
 
 # Standard deviation of Gaussian noise whose differential entropy is zero in every dimension:
 # (k / 2) log(2 pi e s^2) = 0. Kirsch, Lyle and Gal 2020, section 6.1.
@@ -86,19 +85,6 @@ def latents(value: ArrayLike, name: str) -> Tensor:
         raise ValueError(f"{name} must have shape (N, d) or (N,), got {tuple(z.shape)}")
     _validate.check_finite(z, name)
     return z
-
-
-def numbers(value: ArrayLike, name: str) -> Tensor:
-    """A tensor of the type of `value`, empty or not."""
-    if isinstance(value, Tensor):
-        return value
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # rows of different length
-        raise ValueError(f"{name} must be a rectangular array: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got {repr(value)[:60]}")
-    return torch.as_tensor(np.ascontiguousarray(array))
 
 
 def classes(labels: ArrayLike, length: int, name: str = "labels") -> dict[int, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ibtutor.info import _neighbors, _validate
 from ibtutor.info._validate import ArrayLike
 from ibtutor.info.binning import symbols
-from ibtutor.info.gaussian_bound import classes, latents, numbers
+from ibtutor.info.gaussian_bound import classes, latents
 
 # Nats that the entropy of a Gaussian sample of this size would be off by: above it we warn.
 WARN_ABOVE = 0.1
@@ -127,7 +127,7 @@ def knn_mutual_information(
     k, norm = _neighbor_count(k, len(x), "x"), _norm(norm)
     if repeats not in ("refuse", "count"):
         raise ValueError(f"repeats must be one of refuse, count, got {repeats!r}")
-    y = numbers(y, "y")
+    y = _validate.numbers(y, "y")
     if not y.is_floating_point():
         _warn_dimensions(x.shape[1], len(x), k)
         return _ross(x, y, k, norm, repeats == "count")
