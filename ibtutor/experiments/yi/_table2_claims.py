@@ -58,11 +58,11 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 
 def table(result: Result) -> Any:
-    """Test accuracies as a DataFrame: a row a loss, a column a network and arm; none is ""."""
+    """Test accuracies as a DataFrame: a row a loss, a column a network and arm; no run is ""."""
     import pandas as pd
 
     columns = {
-        (model, arm): {
+        (model.upper(), arm): {
             name: spread([row["accuracy"] for row in rows_of(result, model, loss, arm)], 4)
             for loss, name in _losses.NAMES.items()
         }

@@ -270,12 +270,12 @@ CE, MIL = (0.930, 0.931, 0.932), (0.950, 0.952, 0.951)
 
 def test_the_table_has_mean_and_spread_and_says_where_there_is_one_seed():
     told = table2.table(made_up(MIL, CE, own_ce=(0.97,)))
-    paper, own = told["mlp", "paper's rate"], told["mlp", "own rate"]
+    paper, own = told["MLP", "paper's rate"], told["MLP", "own rate"]
     assert paper["milLoss"] == "0.9510 ± 0.0010"
     assert paper["cross-entropy"] == "0.9310 ± 0.0010"
     assert own["cross-entropy"] == "0.9700 (one seed)"
     assert own["label smoothing"] == ""
-    assert list(told.columns) == [("mlp", "paper's rate"), ("mlp", "own rate")]
+    assert list(told.columns) == [("MLP", "paper's rate"), ("MLP", "own rate")]
 
 
 def judged(name, result):
