@@ -151,7 +151,7 @@ def class_labels(
 
     Without a length any but zero will do; without a number of classes there is no largest label.
     """
-    labels = value if isinstance(value, torch.Tensor) else _integers(value, name)
+    labels = value if isinstance(value, torch.Tensor) else integers(value, name)
     if labels.numel() == 0:
         raise ValueError(f"{name} must not be empty, got shape {tuple(labels.shape)}")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
@@ -179,7 +179,8 @@ def same_shape(a: torch.Tensor, b: torch.Tensor, names: tuple[str, str]) -> None
         )
 
 
-def _integers(value: ArrayLike, name: str) -> torch.Tensor:
+def integers(value: ArrayLike, name: str) -> torch.Tensor:
+    """A tensor of what should be integers, its type not yet looked at."""
     return _from_numpy(_real_array(value, name, "be a vector of integers", "be integers"))
 
 

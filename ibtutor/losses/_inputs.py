@@ -9,7 +9,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,10 +68,7 @@ def class_labels(labels: ArrayLike, logits: Tensor, name: str = "logits") -> Ten
 
 def integers(labels: ArrayLike) -> Tensor:
     if not isinstance(labels, Tensor):
-        array = np.array(labels)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"labels must be integers, got {_validate._short(labels)}")
-        labels = torch.from_numpy(array)
+        labels = _validate.integers(labels, "labels")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise TypeError(
             f"labels must be integers, got {labels.dtype}; probabilities go to soft_cross_entropy"
