@@ -210,7 +210,7 @@ def settings(config: Any) -> train.Settings:
         decay=config.decay,
         patience=config.patience,
         precision=config.precision,
-        channels_last=config.model == "resnet18",
+        channels_last=config.model != "mlp",
         eval_batch=1000,
     )
 

@@ -78,6 +78,14 @@ def test_resnet18_for_small_images():
     assert network.conv1.stride == (1, 1)
 
 
+def test_small_cnn_reads_color_images_and_trains_channels_last():
+    config = replace(fig5.QUICK, latent=3, width=4)
+    network = fig5.encoder(config, (3, 32, 32), 6).eval()
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 6)
+    assert surrogate.settings(config).channels_last
+    assert not surrogate.settings(TINY).channels_last
+
+
 # --- the estimates --------------------------------------------------------------------------------
 
 
@@ -167,7 +175,7 @@ def test_names_of_parts_are_read_back():
         ({"gammas": (0.0, 1.0)}, r"gammas must be positive numbers, got \(0\.0, 1\.0\)"),
         ({"batch_size": 97}, "the last batch of 6 of 200 images may hold no two of one class"),
         ({"points": 50}, "points must be at least 60 for 3 neighbors, got 50"),
-        ({"data": "fashion"}, "data must be cifar10, mnist or digits, got 'fashion'"),
+        ({"data": "fashion"}, "data must be cifar10 or digits, got 'fashion'"),
         ({"model": "vgg"}, "model must be resnet18 or mlp, got 'vgg'"),
         ({"train_images": 10**6}, "count must lie in 1..1297"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
