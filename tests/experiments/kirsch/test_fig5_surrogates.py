@@ -176,7 +176,7 @@ def test_names_of_parts_are_read_back():
         ({"batch_size": 97}, "the last batch of 6 of 200 images may hold no two of one class"),
         ({"points": 50}, "points must be at least 60 for 3 neighbors, got 50"),
         ({"data": "fashion"}, "data must be cifar10 or digits, got 'fashion'"),
-        ({"model": "vgg"}, "model must be resnet18 or mlp, got 'vgg'"),
+        ({"model": "vgg"}, "model must be resnet18, small_cnn or mlp, got 'vgg'"),
         ({"train_images": 10**6}, "count must lie in 1..1297"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
     ],
@@ -281,8 +281,8 @@ def test_the_finding_names_three_entropies():
 
 def test_all_changes_that_are_not_of_size_are_explained():
     size = {"train_images", "test_images", "seeds", "epochs", "width", "gammas", "points"}
-    for chosen in (fig5.SMOKE, fig5.QUICK):
-        assert "a small network" in fig5.size(chosen)
+    for chosen, network in ((fig5.SMOKE, "an MLP"), (fig5.QUICK, "a small CNN")):
+        assert network in fig5.size(chosen)
         changed = {
             field.name
             for field in fields(chosen)
