@@ -19,7 +19,7 @@ from ibtutor.experiments.yi import _losses, _stacked, _table2_claims, _training
 from ibtutor.experiments.yi._table2_claims import CELLS, OWN, PAPER, gap, points
 
 TITLE = "Five losses on MNIST at one learning rate, and each at its own"
-SOURCE = "Yi and others 2022, Tables 1 and 2, Figures 4, 14 and 15"
+SOURCE = "Yi and others 2022, Tables 1 and 2, Figures 14 and 15"
 CHAPTER = "mutual_information_learning"
 FIGURE = "Table 2"
 SAYS = "Networks trained with milLoss generalize far better than with cross-entropy."

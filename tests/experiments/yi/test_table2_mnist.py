@@ -5,7 +5,7 @@ import torch
 
 from ibtutor import data, experiments, models, train
 from ibtutor.experiments import Result
-from ibtutor.experiments.yi import _losses, _shared_batches, _stacked, _training
+from ibtutor.experiments.yi import _losses, _shared_batches, _stacked, _table2_claims, _training
 from ibtutor.experiments.yi import table2_mnist as table2
 from ibtutor.info import mutual_information
 from ibtutor.losses import mutual_information_learning
@@ -302,6 +302,8 @@ def test_cells_without_columns():
     small = made_up(MIL, CE)
     small.summary["full"]["mlp"] = False
     assert judged("mlp_cells", small)["verdict"] == "not run"
+    two = made_up(MIL[:2], CE)
+    assert judged("mlp_cells", two)["verdict"] == "not run"  # a trial of milLoss is missing
 
 
 @pytest.mark.parametrize(
@@ -323,6 +325,31 @@ def test_the_other_claims():
     nothing = Result([], {})
     assert {judged(name, nothing)["verdict"] for name in CLAIMS} == {"not run"}
     assert table2.finding(nothing) == "Too few seeds to tell."
+
+
+@pytest.mark.parametrize("seeds", [0, 1, 3])
+def test_what_is_missing_of_a_planned_network_counts(seeds):
+    """Of the CNN no run, one seed, all: claims on both networks rest on both."""
+    found = made_up(CE, MIL)
+    cnn = made_up(CE, MIL).rows
+    found.rows += [row | {"model": "cnn"} for row in cnn if row["seed"] < seeds]
+    found.summary["full"]["cnn"] = True
+    word = "reproduced" if seeds == 3 else "partly"
+    for name in ("no_gain_elsewhere", "slower", "information_and_error", "learning_rate"):
+        assert judged(name, found)["verdict"] == word, name
+        assert "missing" in CLAIMS[name].changed
+    assert judged("cnn_cells", found)["verdict"] == ("not reproduced" if seeds == 3 else "not run")
+    # Most comparisons are missing: label smoothing says little of three losses.
+    found.rows = [row for row in found.rows if row["loss"] in ("ce", "mil", "lsr")]
+    assert judged("no_gain_elsewhere", found)["verdict"] == "not run"
+
+
+def test_a_missing_part_mends_no_failure():
+    parts = ["not reproduced", "cannot be told", "not run"]
+    assert _table2_claims.together(parts) == "not reproduced"
+    assert _table2_claims.together(["not reproduced", "reproduced", "not run"]) == "partly"
+    assert _table2_claims.together(["reproduced", "cannot be told"]) == "partly"
+    assert _table2_claims.together([]) == "not run"
 
 
 def test_the_finding_tells_of_the_cnn_from_the_first_seed_on():
