@@ -29,8 +29,11 @@ def sum_tolerance(dtype: torch.dtype) -> float:
 def as_float_tensor(value: ArrayLike, name: str) -> torch.Tensor:
     """Return `value` as a non-empty floating tensor, sharing memory where possible.
 
-    Integers and lists become float64. Torch tensors keep their type, device and graph.
+    Integers and lists become float64. Torch tensors keep their type, device and graph. A lone
+    True or False is refused: it is an option in the wrong place.
     """
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must hold real numbers, got {value}")
     if isinstance(value, torch.Tensor):
         tensor = value
     else:
@@ -100,8 +103,10 @@ def class_distribution(value: ArrayLike, name: str, num_classes: int | None) -> 
 
 
 def number(value: float, name: str) -> float:
-    """A finite Python float from any real scalar."""
+    """A finite Python float from any real scalar; booleans are refused."""
     try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
         result = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {_short(value)}") from None

@@ -53,7 +53,8 @@ def gaussian_separation(mean: ArrayLike, covariance: ArrayLike) -> float:
         A number, zero or more, without unit.
 
     Raises:
-        ValueError: shapes that do not fit, a covariance that is not symmetric or not definite.
+        ValueError: shapes that do not fit, a covariance that is not symmetric or not definite, a
+            separation beyond the largest float64.
 
     Source: Yi and others 2022, Theorem 5 (where the covariance is called semidefinite).
 
@@ -79,7 +80,13 @@ def gaussian_separation(mean: ArrayLike, covariance: ArrayLike) -> float:
             f"covariance must be positive definite, got a smallest eigenvalue {smallest:.6g}"
         )
     white = torch.linalg.solve_triangular(factor, mu[:, None], upper=False)
-    return white.square().sum().item()
+    delta = white.square().sum().item()
+    if not math.isfinite(delta):
+        raise ValueError(
+            "mean must be small enough and covariance large enough for a finite separation, "
+            f"got {delta}"
+        )
+    return delta
 
 
 def binary_gaussian_information(delta: ArrayLike) -> Tensor:

@@ -82,15 +82,16 @@ def audenaert_bound(p: ArrayLike, q: ArrayLike, dim: int = -1) -> Tensor:
 
     Args:
         p, q: probabilities, shapes `(..., K)` that broadcast and agree along `dim`.
-        dim: the dimension that holds the outcomes.
+        dim: the dimension that holds the outcomes, of both; negative counts from the last.
 
     Returns:
         float64 tensor of the common shape without `dim`; finite for all p and q, also where their
         supports differ.
 
     Raises:
-        ValueError: if either is not a distribution along `dim`, the shapes do not fit, or K < 2.
-        TypeError: if either holds no real numbers.
+        ValueError: if either is not a distribution along `dim` or has no such dimension, the
+            shapes do not fit, or K < 2.
+        TypeError: if either holds no real numbers, or `dim` is no integer.
 
     Source: Audenaert 2007, "A sharp continuity estimate for the von Neumann entropy", Theorem 1,
     there for quantum states; here its classical case.
@@ -98,25 +99,34 @@ def audenaert_bound(p: ArrayLike, q: ArrayLike, dim: int = -1) -> Tensor:
     >>> round(audenaert_bound([0.5, 0.3, 0.2], [0.45, 0.25, 0.3]).item(), 10)
     0.3943976914
     """
-    p = _validate.probabilities(p, "p", dim).to(torch.float64)
-    q = _validate.probabilities(q, "q", dim).to(torch.float64)
-    k = p.shape[dim]
-    if k != q.shape[dim]:
+    p, q = _outcomes_last(p, "p", dim), _outcomes_last(q, "q", dim)
+    k = p.shape[-1]
+    if k != q.shape[-1]:
         raise ValueError(
-            f"p and q must have the same length along dim {dim}, got {k} and {q.shape[dim]}"
+            f"p and q must have the same length along dim {dim}, got {k} and {q.shape[-1]}"
         )
-    _validate.class_count(k, "number of outcomes")
+    _validate.class_count(k, "number of outcomes of p and q")
     try:
         p, q = torch.broadcast_tensors(p, q)
     except RuntimeError:
         raise ValueError(
             f"p and q must have shapes that broadcast, got {tuple(p.shape)} and {tuple(q.shape)}"
         ) from None
-    distance = ((p - q).abs().sum(dim) / 2).clamp(max=1.0)
-    return fano_function(distance, k)
+    distance = ((p - q).abs().sum(-1) / 2).clamp(max=1.0)
+    return _fano_function(distance, k)
 
 
-def fano_function(error: Tensor, num_classes: int) -> Tensor:
+def _outcomes_last(value: ArrayLike, name: str, dim: int) -> Tensor:
+    """Distributions along `dim`, moved to the end so that the other dimensions broadcast."""
+    p = _validate.as_float_tensor(value, name)
+    dims = max(p.ndim, 1)  # a single number is refused below
+    dim = _validate.integer(dim, "dim", -dims)
+    if dim >= dims:
+        raise ValueError(f"dim must be at most {dims - 1} for {name}, got {dim}")
+    return _validate.probabilities(p, name, dim).to(torch.float64).movedim(dim, -1)
+
+
+def _fano_function(error: Tensor, num_classes: int) -> Tensor:
     """h(P) + P log(K - 1) in nats: the most entropy of a label that is guessed with error P."""
     return entr(error) + entr(1 - error) + error * math.log(num_classes - 1)
 
@@ -135,20 +145,21 @@ def _arguments(information: ArrayLike, entropy: ArrayLike, k: int) -> tuple[Tens
             f"got {tuple(known.shape)} and {tuple(total.shape)}"
         ) from None
     top = math.log(k)
-    _refuse(total > top + _SLACK, total, f"entropy must be at most log {k} = {top:.6g} nats")
+    _refuse(total > top + _SLACK, total, f"entropy must be at most log {k} = {top:.10g} nats")
     _refuse(total < -_SLACK, total, "entropy must be zero or more")
     _refuse(known < -_SLACK, known, "mutual_information must be zero or more")
     over = known > total + _SLACK
     if over.any():
         i, h = (x[over].flatten()[0].item() for x in (known, total))
-        raise ValueError(f"mutual_information must be at most the entropy {h:.6g}, got {i:.6g}")
+        raise ValueError(f"mutual_information must be at most the entropy {h:.10g}, got {i:.10g}")
     known = known.clamp(min=0.0)
     return known, torch.maximum(total, known), k
 
 
 def _refuse(bad: Tensor, values: Tensor, rule: str) -> None:
     if bad.any():
-        raise ValueError(f"{rule}, got {values[bad].flatten()[0].item():.6g}")
+        # Ten digits: an excess as small as the slack is to be seen.
+        raise ValueError(f"{rule}, got {values[bad].flatten()[0].item():.10g}")
 
 
 def _invert_fano(missing: Tensor, known: Tensor, k: int) -> Tensor:
@@ -164,7 +175,7 @@ def _invert_fano(missing: Tensor, known: Tensor, k: int) -> Tensor:
         kept = 1.0 - middle / top  # the strength of label smoothing with this error is 1 - kept
         right = (1.0 + (k - 1) * kept) / k
         flat = right * torch.log1p((k - 1) * kept) + middle * torch.log1p(-kept) > known
-        below = torch.where(kept > 0.5, fano_function(middle, k) < missing, flat)
+        below = torch.where(kept > 0.5, _fano_function(middle, k) < missing, flat)
         low, high = torch.where(below, middle, low), torch.where(below, high, middle)
     # Fano's function is zero at zero alone; and at the top nothing is known.
     ends = torch.where(missing <= 0, torch.zeros_like(high), high)

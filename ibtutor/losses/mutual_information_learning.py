@@ -29,9 +29,10 @@ def mutual_information_learning(
     there is that of cross-entropy. The second term belongs to the batch, not to an example: the
     value depends on how the data are cut into batches.
 
-    A class that no label of the batch has counts zero, whatever is predicted for it. The mean is
-    taken of log-probabilities by log-sum-exp, so a class of tiny probability gives a large number,
-    not infinity.
+    A class that no label of the batch has adds zero to the second term, whatever is predicted for
+    it; the term still pushes it down, since what it gets is missing from the classes that count.
+    The mean is taken of log-probabilities by log-sum-exp, so a class of tiny probability gives a
+    large number, not infinity.
 
     Args:
         logits: `(N, K, d1, ...)`, or `(K,)` without a batch.

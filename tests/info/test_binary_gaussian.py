@@ -148,6 +148,8 @@ def test_separation_is_that_of_lemma_11(oracle):
         ([1.0, 1.0], [[1.0, 0.5], [0.0, 1.0]], "symmetric, got entries that differ by 0.5"),
         ([1.0], [[1.0, 0.0], [0.0, 1.0]], r"shapes \(n,\) and \(n, n\), got \(1,\) and \(2, 2\)"),
         ([math.nan], [[1.0]], "mean must be finite"),
+        ([1e200], [[1.0]], "small enough .* for a finite separation, got inf"),
+        ([1.0], [[1e-320]], "covariance large enough for a finite separation, got inf"),
     ],
 )
 def test_bad_models(mean, covariance, message):

@@ -16,7 +16,7 @@ from ibtutor.info import (
     label_smoothing_information,
     mutual_information,
 )
-from ibtutor.info.error_bounds import KINDS, fano_function
+from ibtutor.info.error_bounds import KINDS, _fano_function
 
 classes = st.integers(2, 200)
 share = st.floats(0.0, 1.0)
@@ -45,7 +45,7 @@ def test_oracles(oracle, name):
 def test_fano_solves_its_inequality(k, kept):
     information = kept * math.log(k)
     p = error_lower_bound(information, math.log(k), k).item()
-    left = fano_function(torch.tensor(p, dtype=torch.float64), k).item()
+    left = _fano_function(torch.tensor(p, dtype=torch.float64), k).item()
     assert left == pytest.approx(math.log(k) - information, abs=1e-12)
 
 
@@ -145,7 +145,10 @@ def test_shapes_broadcast():
     [
         ((-0.1, 1.0, 10), r"mutual_information must be zero or more, got -0.1"),
         ((1.5, 1.0, 10), r"mutual_information must be at most the entropy 1, got 1.5"),
-        ((0.1, 2.5, 10), r"entropy must be at most log 10 = 2.30259 nats, got 2.5"),
+        ((0.1, 2.5, 10), r"entropy must be at most log 10 = 2.302585093 nats, got 2.5"),
+        # The two numbers of a message differ, however small the excess.
+        ((2.302588, 2.302585, 10), r"at most the entropy 2.302585, got 2.302588"),
+        ((0.1, 2.302588, 10), r"at most log 10 = 2.302585093 nats, got 2.302588"),
         ((0.0, -0.2, 10), r"^entropy must be zero or more, got -0.2$"),
         ((0.0, 0.0, 1), r"num_classes must be at least 2, got 1"),
         ((math.nan, 1.0, 10), r"mutual_information must be finite, got nan$"),
@@ -163,6 +166,12 @@ def test_bad_input(arguments, message):
 def test_a_number_of_classes_is_an_integer():
     with pytest.raises(TypeError, match=r"num_classes must be an integer, got 2.5"):
         error_lower_bound(0.1, 1.0, 2.5)
+
+
+def test_true_is_no_information():
+    for arguments in ((True, 1.0), (0.5, True)):
+        with pytest.raises(TypeError, match=r"must hold real numbers, got True"):
+            error_lower_bound(*arguments, 10)
 
 
 def test_rounding_of_others_is_forgiven():
@@ -207,5 +216,29 @@ def test_audenaert_bad_input():
         audenaert_bound([math.nan, 1.0], [0.5, 0.5])
     with pytest.raises(ValueError, match=r"p and q .* broadcast, got \(2, 2\) and \(3, 2\)"):
         audenaert_bound(np.full((2, 2), 0.5), np.full((3, 2), 0.5))
-    with pytest.raises(ValueError, match=r"number of outcomes must be at least 2, got 1"):
+    with pytest.raises(ValueError, match=r"outcomes of p and q must be at least 2, got 1"):
         audenaert_bound([1.0], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("p", "dim", "error", "message"),
+    [
+        ([0.5, 0.5], 5, ValueError, r"dim must be at most 0 for p, got 5"),
+        ([0.5, 0.5], -2, ValueError, r"dim must be at least -1, got -2"),
+        (np.full((2, 2), 0.5), 1, ValueError, r"dim must be at most 0 for q, got 1"),
+        ([0.5, 0.5], 0.5, TypeError, r"dim must be an integer, got 0.5"),
+        ([0.5, 0.5], True, TypeError, r"dim must be an integer, got True"),
+        (0.5, 0, ValueError, r"p must have at least 1 dimension"),
+    ],
+)
+def test_audenaert_bad_dimension(p, dim, error, message):
+    with pytest.raises(error, match=message):
+        audenaert_bound(p, [0.5, 0.5], dim)
+
+
+def test_audenaert_along_another_dimension():
+    p = np.random.default_rng(0).dirichlet(np.ones(3), size=3)
+    q = [0.2, 0.3, 0.5]  # has fewer dimensions: the outcomes are still the first of each
+    expected = [audenaert_bound(row, q).item() for row in p]
+    assert audenaert_bound(p.T, q, 0).tolist() == expected
+    assert audenaert_bound(p, q).tolist() == expected
