@@ -25,7 +25,7 @@ class ErrorBoundEstimate:
     """A lower bound on the error of every classifier of a symbol, estimated from counts."""
 
     bound: float  # from the corrected entropies
-    low: float  # no classifier errs less, with confidence (1 + level) / 2
+    low: float  # no classifier errs less, with confidence of about (1 + level) / 2
     high: float  # other end of the interval for the bound itself
     level: float
     kind: str
@@ -44,8 +44,9 @@ def error_bound_from_counts(
     The interval covers the bound of the population. Fano's bound is the error of the symmetric
     channel with this H(Y|T), so where it is small its interval is that of a proportion (Clopper
     and Pearson) with as many samples as give the same variance; elsewhere H(Y|T) is taken as
-    normal. Empty cells may hide entropy: the upper end allows for the most they can hide, and for
-    no more error than the best guess has.
+    normal, and the lower end also allows for the skew of its estimate where little is known. Empty
+    cells may hide entropy: the upper end allows for the most they can hide, and for no more error
+    than the best guess has.
 
     Args:
         counts: shape `(K, M)`, how often label y (row) came with symbol t (column), such as a
@@ -60,14 +61,14 @@ def error_bound_from_counts(
     Raises:
         ValueError: counts that are negative, not whole, not finite or not a table, or samples of
             fewer than two classes; an unknown kind; a level outside (0, 1).
-        TypeError: counts or a level that are no numbers.
+        TypeError: counts or a level that are no numbers; a level that is a bool.
 
     Warns:
         UserWarning: fewer than five samples a cell. The lower end stays on the safe side; the
             upper end may be too low.
 
-    Source: Miller 1955 for the correction; the interval is ours, its coverage is measured in
-    `tests/info/test_error_estimates.py`.
+    Source: Miller 1955 for the correction, Sankaran 1959 for the skew; the interval is ours, its
+    coverage is measured in `tests/info/test_error_estimates.py`.
 
     >>> found = error_bound_from_counts([[90, 10], [10, 90]])
     >>> round(found.bound, 3), round(found.low, 3), round(found.high, 3)
@@ -86,10 +87,10 @@ def error_bound_from_counts(
             f"on the safe side; {_FEW * k * symbols} samples would do",
             stacklevel=2,
         )
-    corrected, most, spread = _conditional_entropy(table)
-    ends = [_end(corrected, spread, n, k, level, side) for side in (-1, 1)]
+    corrected, most, spread, free = _conditional_entropy(table)
+    ends = [_end(corrected, spread, free, n, k, level, side) for side in (-1, 1)]
     guess = 1.0 - table.amax(0).sum().item() / n
-    allowed = _end(most, spread, n, k, level, 1)
+    allowed = _end(most, spread, free, n, k, level, 1)
     ends[1] = min(allowed, max(ends[1], _proportion(guess, n, level, 1)))
     h_y = min(_miller_madow(table.sum(1)), math.log(k))
     through = [_symmetric_error(corrected, k), *ends]
@@ -143,7 +144,11 @@ def error_bound_from_predictions(
     """
     seen = _validate.class_labels(symbols, None, None, "symbols")
     k = None if num_classes is None else _validate.class_count(num_classes)
-    y = _validate.class_labels(labels, len(seen), k)
+    y = _validate.class_labels(labels, None, k)
+    if len(y) != len(seen):
+        raise ValueError(
+            f"labels and symbols must have the same length, got {len(y)} and {len(seen)}"
+        )
     k = int(y.max()) + 1 if k is None else k
     names, seen = seen.unique(return_inverse=True)  # a table of the symbols that occur, no wider
     width = len(names)
@@ -173,13 +178,14 @@ def _miller_madow(counts: Tensor) -> float:
     return _plug_in(counts) + (int((counts > 0).sum()) - 1) / (2 * counts.sum().item())
 
 
-def _conditional_entropy(table: Tensor) -> tuple[float, float, float]:
-    """H(Y|T): corrected, the most that empty cells allow, and a standard error."""
+def _conditional_entropy(table: Tensor) -> tuple[float, float, float, int]:
+    """H(Y|T): corrected, the most that empty cells allow, a standard error, degrees of freedom."""
     n, (k, _) = table.sum().item(), table.shape
     seen = table.sum(0)
     used = int((seen > 0).sum())
     free = int((table > 0).sum()) - used
-    plain = _plug_in(table.flatten()) - _plug_in(seen)
+    # Where each symbol has one label nothing is open: exactly, not up to rounding.
+    plain = _plug_in(table.flatten()) - _plug_in(seen) if free else 0.0
     corrected = plain + free / (2 * n)
     most = max(corrected, plain + (_MOST_PER_CELL * k - 0.5) * used / n)
     share = table / torch.where(seen > 0, seen, torch.ones_like(seen))
@@ -193,7 +199,7 @@ def _conditional_entropy(table: Tensor) -> tuple[float, float, float]:
     # The second term is what is left where Y is uniform given T and the first vanishes.
     spread = math.sqrt(variance / n + free / (2 * n * n))
     top = math.log(k)
-    return min(corrected, top), min(most, top), spread
+    return min(corrected, top), min(most, top), spread, free
 
 
 def _fano(error: float, k: int) -> float:
@@ -213,20 +219,37 @@ def _symmetric_error(missing: float, k: int) -> float:
     return high
 
 
-def _end(missing: float, spread: float, n: int, k: int, level: float, side: int) -> float:
+def _end(
+    missing: float, spread: float, free: int, n: int, k: int, level: float, side: int
+) -> float:
     """One end (side -1 or 1) of the interval for Fano's bound at an estimate of H(Y|T)."""
     top = 1.0 - 1.0 / k
     error = _symmetric_error(missing, k)
     if error > 0.8 * top:
         quantile = torch.special.ndtri(torch.tensor(0.5 + level / 2, dtype=torch.float64)).item()
         moved = missing + side * quantile * spread
-        return _symmetric_error(min(max(moved, 0.0), math.log(k)), k)
+        if side < 0:  # too high where the estimate and with it the spread come out small by chance
+            moved = min(moved, math.log(k) - _most_known(math.log(k) - missing, free, n, quantile))
+        return _symmetric_error(moved, k)
     size = float(n)
     if error > 0 and spread > 0:
         # Slope of Fano's function: how a change of H(Y|T) moves the error.
         slope = math.log((1 - error) * (k - 1) / error)
         size = max(error * (1 - error) * (slope / spread) ** 2, 1.0)
     return min(_proportion(error, size, level, side), top)
+
+
+def _most_known(known: float, free: int, n: int, quantile: float) -> float:
+    """Upper end for log K - H(Y|T), in nats, from its corrected estimate, where it is small.
+
+    It is the mean divergence of P(Y|T) from the uniform law. Near zero 2 n times its plug-in
+    estimate is noncentral chi-square: with `free` degrees of freedom, for what the correction takes
+    away, and 2 n times the true value as noncentrality. After subtracting (free - 1) / 2 its root
+    is nearly normal of variance one (Sankaran 1959), so the end solves a quadratic.
+    """
+    half = (free - 1) / 2
+    root = math.sqrt(2 * n * known + free - half) + quantile
+    return (root * root - half) / (2 * n)
 
 
 def _proportion(share: float, size: float, level: float, side: int) -> float:

@@ -41,10 +41,15 @@ JOINTS = {
     "two classes, 2%": symmetric(2, 0.02),
     "two classes, 10%": symmetric(2, 0.1),
     "two classes, 30%": symmetric(2, 0.3),
+    "two classes, 43%": symmetric(2, 0.43),
+    "two classes, 45%": symmetric(2, 0.45),
+    "two classes, 47%": symmetric(2, 0.47),
+    "two classes, uneven, nothing known": np.outer([0.42, 0.58], [0.5, 0.5]),
     "two classes, 16 symbols": uneven(2, 16, 1),
     "four classes, 2%": symmetric(4, 0.02),
     "four classes, 30%": symmetric(4, 0.3),
     "four classes, 60%": symmetric(4, 0.6),
+    "four classes, 70%": symmetric(4, 0.7),
     "four classes, 16 symbols": uneven(4, 16, 1),
     "ten classes, 0.5%": symmetric(10, 0.005),
     "ten classes, 10%": symmetric(10, 0.1),
@@ -63,8 +68,8 @@ def population_bound(joint):
 
 @pytest.mark.parametrize("name", JOINTS)
 def test_the_interval_covers_at_95_percent(name):
-    # Of 400 tables a coverage of .95 shows less than .91 by chance once in some thousand times;
-    # the seeds are fixed.
+    # Of 400 tables a coverage of .95 shows less than .91 by chance once in some thousand times,
+    # and one of .975 less than .96 once in thirty; the seeds are fixed.
     joint, runs = JOINTS[name], 400
     truth = population_bound(joint)
     rng = np.random.default_rng(17)
@@ -73,8 +78,38 @@ def test_the_interval_covers_at_95_percent(name):
         found = [error_bound_from_counts(table) for table in tables if (table.sum(1) > 0).sum() > 1]
         below = np.mean([one.low <= truth + 1e-9 for one in found])
         covered = np.mean([one.low <= truth + 1e-9 and one.high >= truth - 1e-9 for one in found])
-        assert below >= 0.93
+        assert below >= 0.96
         assert covered >= 0.91
+
+
+@pytest.mark.parametrize("name", ["two classes, 45%", "two classes, 47%", "four classes, 70%"])
+def test_the_lower_end_is_safe_where_little_is_known(name):
+    # There the estimate is skewed. Of 400 tables .975 has a standard deviation of .008.
+    joint, rng = JOINTS[name], np.random.default_rng(23)
+    truth = population_bound(joint)
+    tables = rng.multinomial(5000, joint.ravel(), size=400).reshape(400, *joint.shape)
+    below = np.mean([error_bound_from_counts(t).low <= truth + 1e-9 for t in tables])
+    assert below >= 0.96
+
+
+@pytest.mark.parametrize(("k", "n"), [(2, 500), (2, 2000), (10, 1000)])
+def test_the_ends_rise_with_the_errors(k, n):
+    # Across the error at which the interval's method changes, too.
+    each = n // k
+    lows = []
+    for wrong in range(each // (2 * k), each // k + 1):
+        table = np.full((k, k), wrong)
+        np.fill_diagonal(table, each - (k - 1) * wrong)
+        found = error_bound_from_counts(table)
+        assert found.low <= found.bound <= found.high
+        lows.append(found.low)
+    assert (np.diff(lows) >= 0).all()
+
+
+def test_where_each_symbol_has_one_label_all_is_zero():
+    for table in (100 * np.eye(10), [[7, 3, 0], [0, 0, 11]]):
+        found = error_bound_from_counts(table)
+        assert (found.bound, found.low) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("name", ["ten classes, 60%", "ten classes, nothing known"])
@@ -181,6 +216,8 @@ def test_bad_counts(counts, message):
 
 def test_bad_options():
     table = [[50, 5], [5, 50]]
+    with pytest.raises(TypeError, match=r"level must be a number, got True"):
+        error_bound_from_counts(table, level=True)
     for level in (0.0, 1.0, 95):
         with pytest.raises(ValueError, match=r"level must lie between 0 and 1"):
             error_bound_from_counts(table, level=level)
@@ -191,7 +228,8 @@ def test_bad_options():
 @pytest.mark.parametrize(
     ("labels", "symbols", "error", "message"),
     [
-        ([0, 1], [0, 1, 2], ValueError, r"labels must have shape \(3,\)"),
+        ([0, 1], [0, 1, 2], ValueError, r"labels and symbols .* same length, got 2 and 3$"),
+        ([0, 1], [0], ValueError, r"labels and symbols .* same length, got 2 and 1$"),
         ([0, 1], [0.2, 0.8], TypeError, r"symbols must be integers"),
         ([0, 1], [0, -1], ValueError, r"symbols must be zero or more, got -1"),
         ([0, 7], [0, 1], ValueError, r"labels must lie in 0 .. 1, got 7"),
