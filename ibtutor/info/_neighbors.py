@@ -30,13 +30,15 @@ _ROUNDING = 1e-12
 def kth_distance(z: Tensor, k: int, norm: str) -> Tensor:
     """Distance of each row of `z` `(N, d)` to its k-th nearest other row, float64 `(N,)`."""
     n, d = z.shape
+    unit = power_of_two(z.abs().max().double())
+    z = z.double() / unit  # exact, and the squares of all distances are numbers
     fast = norm == "euclidean" and d >= _PRODUCTS_FROM and n <= _PRODUCTS_UP_TO
     if z.is_cpu and d <= TREE_DIMENSIONS and not fast:
-        return _tree(z, k, norm)
+        return _tree(z, k, norm) * unit
     if norm == "max":
-        return _plain(z, k)
+        return _plain(z, k) * unit
     with _whole_float32():
-        return _products(z, k)
+        return _products(z, k) * unit
 
 
 @contextlib.contextmanager
@@ -52,11 +54,13 @@ def _whole_float32() -> Iterator[None]:
 
 def count_within(z: Tensor, radius: Tensor, norm: str) -> Tensor:
     """How many other rows of `z` lie strictly nearer than `radius` `(N,)`, int64 `(N,)`."""
+    unit = power_of_two(z.abs().max().double())
+    z, radius = z.double() / unit, radius / unit
     if z.shape[1] == 1:
         return _count_sorted(z[:, 0], radius)
     if z.is_cpu and z.shape[1] <= TREE_DIMENSIONS:
         return _count_tree(z, radius, norm)
-    z, rows = z.double(), chunk_rows(z, 2)
+    rows = chunk_rows(z, 2)
     inside = radius * (1 - _ROUNDING)
     found = [
         (distances(part, z, norm) <= r.unsqueeze(1)).sum(1)
@@ -126,7 +130,7 @@ def _plain(z: Tensor, k: int) -> Tensor:
 def _products(z: Tensor, k: int) -> Tensor:
     z = z.double()
     z = z - z.mean(0)
-    unit = _power_of_two(z.abs().max())
+    unit = power_of_two(z.abs().max())
     z = z / unit  # exact, and float32 can hold the squares
     squares = z.square().sum(1)
     wanted = min(k + _SPARE, len(z) - 1)
@@ -153,9 +157,9 @@ def _products(z: Tensor, k: int) -> Tensor:
     return result.sqrt() * unit
 
 
-def _power_of_two(value: Tensor) -> Tensor:
-    """The one next to `value`; 1 for 0."""
-    return torch.where(value > 0, value.log2().round().exp2(), torch.ones_like(value))
+def power_of_two(value: Tensor) -> Tensor:
+    """The largest up to each `value`; 1 for 0. To divide by it is exact."""
+    return torch.where(value > 0, value.log2().floor().exp2(), torch.ones_like(value))
 
 
 def _augmented(z: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ibtutor.info import _validate
+from ibtutor.info import _neighbors, _validate
 from ibtutor.info._validate import ArrayLike, numbers
 
 # Standard deviation of Gaussian noise whose differential entropy is zero in every dimension:
@@ -101,12 +101,35 @@ def classes(labels: ArrayLike, length: int, name: str = "labels") -> dict[int, T
     return dict(zip(names.tolist(), order.split(counts.tolist()), strict=True))
 
 
-def _one(z: Tensor, diagonal: bool, noise: float, corrected: bool, name: str) -> Tensor:
-    n, d = z.shape
+def whitened(z: Tensor, name: str) -> tuple[Tensor, float]:
+    """`z` `(N, d)` mapped linearly to mean zero and covariance one, and log |det| of the way back.
+
+    Raises ValueError where the covariance is singular.
+    """
+    z = z.detach().double()
+    units = _neighbors.power_of_two(z.abs().amax(0))
+    centered = _centered(z / units)
+    covariance = centered.T @ centered / (len(z) - 1)
+    log_det = _log_determinant(covariance, len(z), name) / 2 + units.log().sum()
+    scale = covariance.diagonal().sqrt()
+    values, vectors = torch.linalg.eigh(covariance / scale / scale.unsqueeze(1))
+    return centered / scale @ vectors / values.sqrt(), log_det.item()
+
+
+def _centered(z: Tensor) -> Tensor:
     centered = z - z.mean(0)
     # A column that is constant up to rounding is constant.
     still = centered.detach().abs().amax(0) <= 1e-14 * z.detach().abs().amax(0)
-    centered = torch.where(still, torch.zeros_like(centered), centered)
+    return torch.where(still, torch.zeros_like(centered), centered)
+
+
+def _one(z: Tensor, diagonal: bool, noise_std: float, corrected: bool, name: str) -> Tensor:
+    n, d = z.shape
+    largest = z.detach().abs().amax(0).clamp(min=noise_std)
+    if noise_std and not diagonal:  # a sum of matrices has one unit
+        largest = largest.max().expand(d)
+    units = _neighbors.power_of_two(largest)  # so that squares neither overflow nor vanish
+    centered, noise = _centered(z / units), noise_std / units
     if diagonal:
         variance = centered.square().sum(0) / (n - 1) + noise**2
         if (variance <= 0).any():
@@ -116,12 +139,13 @@ def _one(z: Tensor, diagonal: bool, noise: float, corrected: bool, name: str) ->
         missing = d * _log_bias(n - 1)
     else:
         covariance = centered.T @ centered / (n - 1)
-        if noise:
+        if noise_std:
             eigenvalues = torch.linalg.eigvalsh(covariance).clamp(min=0) + noise**2
             log_det = eigenvalues.log().sum()
         else:
             log_det = _log_determinant(covariance, n, name)
         missing = sum(_log_bias(n - 1 - i, n - 1) for i in range(d)) if corrected else 0.0
+    log_det = log_det + 2 * units.log().sum()
     constant = d * math.log(2 * math.pi * math.e)
     return (log_det + constant - (missing if corrected else 0.0)) / 2
 

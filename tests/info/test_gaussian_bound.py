@@ -56,6 +56,29 @@ def test_scale_shift_order_and_rotation(sample, log_scale, offset):
     assert plain <= gaussian_entropy_bound(z, diagonal=True).item() + 1e-9
 
 
+@pytest.mark.parametrize("log_unit", [-1000, -560, 520, 1000])
+@pytest.mark.parametrize("options", [{}, {"diagonal": True}, {"noise_std": 0.3}])
+def test_no_unit_is_too_small_or_too_large(log_unit, options):
+    # Squares of such numbers are zero or infinite.
+    z, unit = normal(40, 3, 0), 2.0**log_unit
+    plain = gaussian_entropy_bound(z, **options).item()
+    moved = {
+        name: value * unit if name == "noise_std" else value for name, value in options.items()
+    }
+    value = gaussian_entropy_bound(unit * z, **moved).item()
+    assert value == pytest.approx(plain + 3 * math.log(unit), rel=1e-12)
+    if not options.get("noise_std"):
+        one = unit ** torch.tensor([1, 0, -1], dtype=torch.float64)
+        assert gaussian_entropy_bound(one * z, **options).item() == pytest.approx(plain, abs=1e-9)
+
+
+def test_noise_much_wider_than_the_latent_is_all_there_is():
+    z = 1e-200 * normal(40, 3, 0)
+    for diagonal in (False, True):
+        value = gaussian_entropy_bound(z, noise_std=0.3, diagonal=diagonal).item()
+        assert value == pytest.approx(3 * (LOG / 2 + math.log(0.3)), abs=1e-12)
+
+
 @given(samples, st.floats(0.01, 2.0))
 def test_noise_adds_its_variance(sample, noise):
     n, d, seed = sample
