@@ -22,6 +22,9 @@ from ibtutor.info.knn import BiasWarning, knn_entropy, knn_mutual_information
 HALVES = 8  # half samples, complementary pairs
 SANE = 0.3  # of the value may remain when the labels are shuffled, for a witness
 VOTERS = 15  # neighbors that vote in the classifier behind the lower bound
+# Rows are copies if at least this many distinct ones a class repeat, at least this many should
+# carry several labels by the vote of so many neighbors, and at most so large a share of them does.
+COPIED, COPY_VOTERS, COPY_SHARE = 10, 3, 0.1
 # An error is counted in units of the value, but never of less than this share of H(Y).
 LEAST_SHARE = 0.1
 
@@ -95,7 +98,7 @@ def measure(s: Sample, seed: int) -> tuple[dict[str, dict[str, float]], dict[str
     stretched = Sample(_normal_scores(s.z), s.y)
     shuffled = _shuffled(s, seed)
     floor = lower_bound(s)
-    common = {"repeats": _repeats(s.z), "atoms": _atoms(s.z)}
+    common = {"repeats": _repeats(s.z), "copies": copies(s)}
     for name, estimate in ESTIMATORS.items():
         try:
             with warnings.catch_warnings():
@@ -104,8 +107,11 @@ def measure(s: Sample, seed: int) -> tuple[dict[str, dict[str, float]], dict[str
                 parts = torch.tensor([estimate(h) for h in halves], dtype=torch.float64)
                 moved = value if name == "counted" else estimate(stretched)
                 chance = max(estimate(mixed) for mixed in shuffled)
-        except ValueError as error:
+        except (ValueError, torch.linalg.LinAlgError) as error:
             failed[name] = _in_short(error)
+            continue
+        if not math.isfinite(value):
+            failed[name] = f"its value is {value}"
             continue
         scale = max(abs(value), LEAST_SHARE * s.entropy)
         found[name] = {
@@ -116,7 +122,7 @@ def measure(s: Sample, seed: int) -> tuple[dict[str, dict[str, float]], dict[str
             "tuning": abs(other - value) / scale,
             "floor": max(floor - value, 0.0) / scale,
             "shuffled": max(chance, 0.0) / scale,
-            "ceiling": max(value - s.entropy, 0.0) / scale,
+            "ceiling": max(value - s.entropy, 0.0) / s.entropy,
             **common,
         }
     for own in found.values():  # the nearest of the others that do not see what is not there
@@ -126,7 +132,7 @@ def measure(s: Sample, seed: int) -> tuple[dict[str, dict[str, float]], dict[str
     return found, failed
 
 
-def _in_short(error: ValueError) -> str:
+def _in_short(error: Exception) -> str:
     """Its first sentence, from where the reason begins and without the advice."""
     return str(error).split(";")[0].split(". ")[0].split(":")[-1].strip()
 
@@ -177,9 +183,28 @@ def _repeats(z: Tensor) -> float:
     return counts[counts > 1].sum().item() / len(z)
 
 
-def _atoms(z: Tensor) -> float:
-    """The largest share that one value has of a coordinate."""
-    return max(c.unique(return_counts=True)[1].max().item() for c in z.T) / len(z)
+def copies(s: Sample) -> float:
+    """Share of the rows that look like copies of another row, label and all; 0 without a case.
+
+    A latent of few values repeats too, but where its neighbors disagree on the label, so do its
+    own repeats. Copies agree with themselves where their neighbors do not: of the values that
+    repeat, fewer carry several labels than votes of the nearest other values lead to expect.
+    """
+    values, where = s.z.unique(dim=0, return_inverse=True)
+    k = int(s.y.max()) + 1
+    counts = torch.zeros(len(values), k, dtype=torch.float64)
+    counts.index_put_((where, s.y), torch.ones(len(where), dtype=torch.float64), accumulate=True)
+    seen = counts.sum(1)
+    again = seen > 1
+    if again.sum() <= COPIED * k:
+        return 0.0
+    p = _votes(values, counts / seen.unsqueeze(1), COPY_VOTERS)[again]
+    expected = (1 - (p ** seen[again].unsqueeze(1)).sum(1)).sum().item()
+    one_label = again & ((counts > 0).sum(1) == 1)
+    mixed = (again.sum() - one_label.sum()).item()
+    if expected < COPIED or mixed > COPY_SHARE * expected:
+        return 0.0
+    return ((seen[one_label] - 1).sum() / len(s.y)).item()
 
 
 def _gaussian_log_p(train: Sample, test: Sample) -> Tensor:
@@ -219,18 +244,22 @@ def _cross_fitted(s: Sample, fit: Callable[..., Tensor], mean: bool = True) -> T
 
 def _vote_losses(s: Sample) -> Tensor:
     """Log loss of every row when its nearest neighbors vote, the row itself left out."""
-    n, k = len(s.y), int(s.y.max()) + 1
-    voters = min(VOTERS, n - 1)
-    loss = s.z.new_empty(n)
-    one_hot = torch.nn.functional.one_hot(s.y, k).double()
-    prior = one_hot.mean(0)
-    z = (s.z - s.z.mean(0)) / s.z.std(0).clamp(min=1e-12)
+    one_hot = torch.nn.functional.one_hot(s.y, int(s.y.max()) + 1).double()
+    voters = min(VOTERS, len(s.y) - 1)
+    p = (voters * _votes(s.z, one_hot, voters) + one_hot.mean(0)) / (voters + 1)
+    return -p.gather(1, s.y.unsqueeze(1))[:, 0].log()
+
+
+def _votes(z: Tensor, labels: Tensor, voters: int) -> Tensor:
+    """Mean of `labels` `(N, K)` over the nearest other rows of `z` `(N, d)`, units removed."""
+    n = len(z)
+    votes = torch.empty_like(labels)
+    z = (z - z.mean(0)) / z.std(0).clamp(min=1e-12)
     step = max(1, 2**22 // n)
     for start in range(0, n, step):
         rows = torch.arange(start, min(start + step, n))
         apart = torch.cdist(z[rows], z)
         apart[rows - start, rows] = math.inf
         near = apart.topk(voters, largest=False).indices
-        p = (one_hot[near].sum(1) + prior) / (voters + 1)
-        loss[rows] = -p.gather(1, s.y[rows].unsqueeze(1))[:, 0].log()
-    return loss
+        votes[rows] = labels[near].mean(1)
+    return votes

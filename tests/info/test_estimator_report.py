@@ -10,7 +10,7 @@ import torch
 from ibtutor.info import estimator_report, known_sample
 from ibtutor.info._estimates import ESTIMATORS
 from ibtutor.info._report_limits import LIMITS, RATES
-from ibtutor.info.estimator_report import LEAST_ROWS, QUESTIONS, REGIMES, doubt
+from ibtutor.info.estimator_report import ALWAYS, LEAST_ROWS, QUESTIONS, REGIMES, doubt
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +24,22 @@ def test_every_estimator_has_limits_a_regime_and_words():
     assert {s for limits in LIMITS.values() for s in limits} <= set(QUESTIONS)
 
 
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_some_limits_hold_for_every_estimator(name):
+    for symptom, limit in ALWAYS.items():
+        assert LIMITS[name][symptom] <= limit
+        assert doubt(name, dict.fromkeys(QUESTIONS, 0.0) | {symptom: 1.1 * limit})
+    assert "gives no number" in doubt(name, dict.fromkeys(QUESTIONS, math.nan) | {"copies": 0.0})
+
+
 def test_the_promise_holds_on_held_out_settings():
     """At most one in twenty of those more than 10 percent off; the price is written beside it."""
     for rates in RATES.values():
         everything = rates["all"]
         assert everything["bad_believed"] <= everything["bad"] / 20
         for key, total in everything.items():
-            assert total == sum(own[key] for name, own in rates.items() if name != "all")
+            assert total == sum(rates[name][key] for name in ESTIMATORS)
+        assert rates["value"]["given_off"] <= rates["value"]["given"]
     assert RATES["held_out"]["all"]["bad"] >= 300
     assert RATES["held_out"]["all"]["good_doubted"] < 0.7 * RATES["held_out"]["all"]["good"]
 
@@ -99,6 +108,63 @@ def test_the_worst_trace_is_the_reason():
     slightly, strongly = list(limits)[:2]
     symptoms[slightly], symptoms[strongly] = 1.5 * limits[slightly], 9 * limits[strongly]
     assert doubt("neighbors", symptoms) == QUESTIONS[strongly].format(symptoms[strongly])
+
+
+@pytest.fixture(scope="module")
+def unrelated():
+    g = torch.Generator().manual_seed(0)
+    return torch.randn(300, 3, generator=g), torch.arange(300) % 2
+
+
+@pytest.mark.parametrize("times", [2, 3, 10, "drawn"])
+def test_copied_rows_are_no_evidence(unrelated, times):
+    z, y = unrelated
+    if times == "drawn":  # with replacement, to five times as many
+        rows = torch.randint(300, (1500,), generator=torch.Generator().manual_seed(1))
+    else:
+        rows = torch.arange(300).repeat(times)
+    report = estimator_report(z[rows], y[rows])
+    assert report["counted"].value > 0.6  # though nothing is there
+    assert report.value is None
+    for estimate in report:
+        assert math.isnan(estimate.value) or "copies, label and all: drop" in estimate.reason
+
+
+def test_a_latent_of_few_values_is_no_copy():
+    y = torch.arange(600) % 5
+    exact = estimator_report(y.double(), y)
+    assert exact["counted"].believed
+    assert exact["counted"].value == pytest.approx(math.log(5), rel=0.1)
+    for seed in range(4):
+        size = {"d": 1 + seed, "num_classes": 2 + seed, "strength": 1.0 + seed}
+        known = known_sample("quantized", n=1000, seed=seed, **size)
+        assert estimator_report(known.z, known.labels)["counted"].symptoms["copies"] == 0
+
+
+def test_copies_that_are_few_move_nothing(unrelated):
+    z, y = unrelated
+    rows = torch.cat([torch.arange(300), torch.arange(18)])
+    report = estimator_report(z[rows], y[rows])
+    assert all(e.symptoms["copies"] == 0 for e in report if e.symptoms)
+
+
+def test_numbers_too_large_for_an_estimator_are_no_error(unrelated):
+    z, y = unrelated
+    report = estimator_report(1e200 * z.double(), y)
+    assert report.value is None or report.value == pytest.approx(0.0, abs=0.07)
+
+
+def test_a_failed_decomposition_and_a_value_without_end_are_reasons(unrelated, monkeypatch):
+    def fails(sample, tuned=False):
+        raise torch.linalg.LinAlgError("linalg.eigh: The algorithm failed to converge. Try again.")
+
+    monkeypatch.setitem(ESTIMATORS, "binned", fails)
+    monkeypatch.setitem(ESTIMATORS, "counted", lambda sample, tuned=False: math.inf)
+    report = estimator_report(*unrelated)
+    assert report["binned"].reason == "The algorithm failed to converge"
+    assert report["counted"].reason == "its value is inf"
+    assert not report["binned"].believed
+    assert not report["counted"].believed
 
 
 def test_an_estimator_that_cannot_answer_says_why():
