@@ -107,12 +107,17 @@ def cells(
 
 def _ends(z: Tensor, limits: tuple[float, float]) -> tuple[Tensor, Tensor]:
     try:
+        if isinstance(limits, str | bytes):
+            raise TypeError
         count = len(limits)
     except TypeError:
         raise TypeError(f"limits must be two numbers, got {limits!r}") from None
     if count != 2:
         raise ValueError(f"limits must be two numbers, got {limits!r}")
-    low, high = (z.new_tensor(_validate.number(v, "limits")).double() for v in limits)
+    try:
+        low, high = (z.new_tensor(_validate.number(v, "limits")).double() for v in limits)
+    except TypeError:
+        raise TypeError(f"limits must be two numbers, got {limits!r}") from None
     if not low < high:
         raise ValueError(f"limits must ascend, got {limits}")
     return low, high

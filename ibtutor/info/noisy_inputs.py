@@ -32,6 +32,7 @@ def noisy_information(means: ArrayLike, std: float, labels: ArrayLike | None = N
         float64 tensor without dimensions, in [0, log N]; off by less than 1e-7.
 
     Raises:
+        TypeError: labels that are no whole numbers, std no number.
         ValueError: NaN, wrong shapes, more than three dimensions, std not positive, or means so far
             apart that the grid would have more than 10^8 nodes.
 
@@ -76,6 +77,7 @@ def noisy_information_bounds(means: ArrayLike, std: float) -> tuple[Tensor, Tens
         two float64 tensors without dimensions, nats in [0, log N].
 
     Raises:
+        TypeError: std no number.
         ValueError: NaN, a wrong shape, std not positive.
 
     Source: Kolchinsky and Tracey 2017, used for networks by Saxe et al. 2018.

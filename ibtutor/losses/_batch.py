@@ -58,7 +58,8 @@ class Batch(NamedTuple):
 def labeled(logits: Tensor, labels: ArrayLike, ignore_index: int, reduction: str) -> Batch:
     """Check the arguments that all losses on labels have."""
     logits = _inputs.check_logits(logits)
-    labels = _inputs.class_labels(labels, logits)
+    soft = "; probabilities go to soft_cross_entropy"
+    labels = _inputs.class_labels(labels, logits, hint=soft)
     dim = _inputs.class_dim(logits)
     ignore_index = _inputs.ignored_value(ignore_index, logits.shape[dim])
     reduction = _inputs.check_reduction(reduction)

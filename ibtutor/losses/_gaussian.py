@@ -9,6 +9,8 @@ from ibtutor.info import _validate
 from ibtutor.losses import _inputs
 from ibtutor.losses._batch import Batch
 
+_WHY = ": without noise the divergence is infinite"
+
 
 def means(mean: Tensor, name: str, batch: Batch) -> Tensor:
     """A floating tensor `(N, k, d1, ...)` beside labels `(N, d1, ...)`; zero where ignored."""
@@ -25,16 +27,19 @@ def means(mean: Tensor, name: str, batch: Batch) -> Tensor:
 
 
 def deviation(
-    std: float | Tensor, name: str, like: Tensor, ignored: Tensor | None = None
+    std: float | Tensor, name: str, like: Tensor, ignored: Tensor | None = None, why: str = _WHY
 ) -> Tensor:
-    """A positive number, or a floating tensor that broadcasts over `like`; one where ignored."""
+    """A positive number, or a floating tensor that broadcasts over `like`; one where ignored.
+
+    `why` ends the message on one that is not positive.
+    """
     if not isinstance(std, Tensor):
         try:
             value = _inputs.number(std, name, _validate.number)
         except TypeError:
             raise TypeError(f"{name} must be a number or a tensor, got {repr(std)[:60]}") from None
-        _positive(float(value), name)
-        return like.new_full((), value)
+        _positive(float(value), name, why)
+        return like.new_full((), value, dtype=at_least_single(like))  # half makes zero of 1e-8
     std = floating(std, name)
     try:
         fits = torch.broadcast_shapes(std.shape, like.shape) == like.shape
@@ -48,15 +53,13 @@ def deviation(
     if ignored is not None:
         std = torch.where(ignored.unsqueeze(1), 1.0, std)
     if std.numel() and _inputs.readable(std):
-        _positive(std.detach().min().item(), name)
+        _positive(std.detach().min().item(), name, why)
     return std
 
 
-def _positive(value: float, name: str) -> None:
+def _positive(value: float, name: str, why: str) -> None:
     if value <= 0:  # NaN passes, as NaN logits do
-        raise ValueError(
-            f"{name} must be positive, got {value:.6g}: without noise the divergence is infinite"
-        )
+        raise ValueError(f"{name} must be positive, got {value:.6g}{why}")
 
 
 def floating(value: Tensor, name: str) -> Tensor:
@@ -69,7 +72,12 @@ def floating(value: Tensor, name: str) -> Tensor:
 
 def wide(value: Tensor) -> Tensor:
     """In float64 where the device has it: sums over dimensions lose no digits."""
-    return value if value.device.type == "mps" else value.double()
+    return value.to(at_least_single(value)) if value.device.type == "mps" else value.double()
+
+
+def at_least_single(value: Tensor) -> torch.dtype:
+    """Its type, but float32 for half precision, which ends at 65504 and at 6e-8."""
+    return torch.promote_types(value.dtype, torch.float32)
 
 
 def divergence(
@@ -77,8 +85,8 @@ def divergence(
 ) -> Tensor:
     """KL(N(mean, std^2) || N(other_mean, other_std^2)), summed over the second dimension.
 
-    `(N, d1, ...)`, in the type of `mean`.
+    `(N, d1, ...)`, in the type of `mean`, half precision in float32.
     """
     ratio = (wide(std) / other_std) ** 2
     distance = ((wide(mean) - other_mean) / other_std) ** 2
-    return (0.5 * (distance + ratio - 1 - ratio.log())).sum(1).to(mean.dtype)
+    return (0.5 * (distance + ratio - 1 - ratio.log())).sum(1).to(at_least_single(mean))

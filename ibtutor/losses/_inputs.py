@@ -51,9 +51,12 @@ def class_dim(logits: Tensor) -> int:
     return 1 if logits.ndim > 1 else 0
 
 
-def class_labels(labels: ArrayLike, logits: Tensor, name: str = "logits") -> Tensor:
-    """`labels` in int64, of the shape of the logits without the classes: `(N, d1, ...)`."""
-    labels = integers(labels)
+def class_labels(labels: ArrayLike, logits: Tensor, name: str = "logits", hint: str = "") -> Tensor:
+    """`labels` in int64, of the shape of the logits without the classes: `(N, d1, ...)`.
+
+    `hint` says where labels go that are no integers.
+    """
+    labels = integers(labels, hint)
     dim = class_dim(logits)
     wanted = logits.shape[:dim] + logits.shape[dim + 1 :]
     if labels.shape != wanted:
@@ -66,13 +69,13 @@ def class_labels(labels: ArrayLike, logits: Tensor, name: str = "logits") -> Ten
     return labels
 
 
-def integers(labels: ArrayLike) -> Tensor:
+def integers(labels: ArrayLike, hint: str = "") -> Tensor:
+    """`labels` in int64; an empty list has no type, its shape is for the caller to look at."""
     if not isinstance(labels, Tensor):
         labels = _validate.integers(labels, "labels")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise TypeError(
-            f"labels must be integers, got {labels.dtype}; probabilities go to soft_cross_entropy"
-        )
+    odd = labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool
+    if odd and labels.numel():
+        raise TypeError(f"labels must be integers, got {labels.dtype}{hint}")
     return labels.to(torch.int64)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from ibtutor.info import _validate
 from ibtutor.losses import _inputs
 from ibtutor.losses._batch import reduce
-from ibtutor.losses._gaussian import floating, wide
+from ibtutor.losses._gaussian import at_least_single, floating, wide
 
 
 def activation_norm(z: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -22,6 +22,9 @@ def activation_norm(z: Tensor, *, reduction: str = "mean") -> Tensor:
     Args:
         z: `(N, k)` floating, or `(N, k, d1, ...)`: the latent's dimensions are the second.
         reduction: "mean" over the inputs (and positions), "sum", or "none" for `(N, d1, ...)`.
+
+    Returns:
+        in the type of `z`, but float32 for half precision, which ends at 65504.
 
     Raises:
         TypeError: z not a floating tensor.
@@ -37,7 +40,8 @@ def activation_norm(z: Tensor, *, reduction: str = "mean") -> Tensor:
             "z must have shape (batch, dimensions, ...) without an empty dimension, "
             f"got {tuple(z.shape)}"
         )
-    return reduce(wide(z).square().sum(1), _inputs.check_reduction(reduction)).to(z.dtype)
+    norm = reduce(wide(z).square().sum(1), _inputs.check_reduction(reduction))
+    return norm.to(at_least_single(z))
 
 
 def norm_entropy_bound(mean_square: float, dimensions: int) -> float:

@@ -36,6 +36,9 @@ def conditional_entropy_bottleneck(
         class_mean: `(K, k)`, the mean of b(z|y) of each class.
         class_std: positive: a number, or a tensor that broadcasts over `class_mean`.
 
+    Returns:
+        in float32 where logits and mean are in half precision, as `variational_bottleneck`.
+
     Raises:
         TypeError, ValueError: as `variational_bottleneck`; a class_mean of another shape.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ibtutor.info import _validate
 from ibtutor.info._validate import ArrayLike
 from ibtutor.losses import _inputs
-from ibtutor.losses._gaussian import floating, wide
+from ibtutor.losses._gaussian import at_least_single, floating, wide
 
 ZERO_ENTROPY_VARIANCE = 1 / (2 * math.pi * math.e)
 
@@ -45,11 +45,14 @@ def log_variance(
         num_classes: K. Needed with labels on a GPU, where finding it would wait for the device.
         noise_variance: zero or more, finite.
 
+    Returns:
+        a scalar in the type of `z`, but float32 for half precision.
+
     Raises:
         TypeError: z not a floating tensor, labels not integers.
         ValueError: a shape that is not `(N, k)`, labels of another length, a label that is no
             class, a negative noise variance; where reading them is free also: no class with two
-            examples, or a dimension of variance zero without noise.
+            examples, or a dimension that is constant up to rounding without noise.
 
     >>> import torch
     >>> z = torch.tensor([[-1.0], [1.0], [4.0], [6.0]])
@@ -67,7 +70,11 @@ def log_variance(
     noise = _inputs.number(noise_variance, "noise_variance", _validate.non_negative)
     values = wide(z)
     if labels is None:
-        return _entropies(values.var(0), noise, z).sum().to(z.dtype)
+        variance = values.var(0)
+        if noise == 0 and _inputs.readable(z):
+            everyone = torch.zeros(len(z), dtype=torch.int64)
+            _refuse_constant(values, everyone, variance[None], torch.tensor([True]), None)
+        return _entropies(variance, noise).sum().to(at_least_single(z))
     labels = _inputs.class_labels(labels, z, "z").to(z.device)
     labels, names = _classes(labels, num_classes)
     classes = torch.arange(len(names), device=z.device)
@@ -80,26 +87,40 @@ def log_variance(
     squares = (values - member @ mean).square()
     variance = (member.t() @ squares) / (count - 1).clamp(min=1)[:, None]
     # A class left out has the variance one, so that no gradient through it is infinite.
-    entropies = _entropies(torch.where(enough[:, None], variance, 1.0), noise, z, names)
+    variance = torch.where(enough[:, None], variance, 1.0)
+    if noise == 0 and _inputs.readable(z) and _inputs.readable(labels):
+        _refuse_constant(values, labels, variance, enough, names)
+    entropies = _entropies(variance, noise)
     weight = torch.where(enough, count, 0.0)
-    return (weight * entropies.sum(1) / weight.sum()).sum().to(z.dtype)
+    return (weight * entropies.sum(1) / weight.sum()).sum().to(at_least_single(z))
 
 
-def _entropies(
-    variance: Tensor, noise: float, z: Tensor, names: Sequence[int] | None = None
-) -> Tensor:
+def _entropies(variance: Tensor, noise: float) -> Tensor:
     """1/2 log(2 pi e variance) of each dimension, exactly zero where only the noise is left."""
     if noise == 0:
-        if _inputs.readable(z) and (variance == 0).any():
-            where = (variance == 0).nonzero()[0].tolist()
-            of_class = f" of class {names[where[0]]}" if names is not None else ""
-            raise ValueError(
-                f"z has no variance in dimension {where[-1]}{of_class}, so its log is minus "
-                "infinity; add noise and give its variance as noise_variance"
-            )
         return 0.5 * (variance / ZERO_ENTROPY_VARIANCE).log()
     ratio = variance / noise
     return 0.5 * (ratio.log1p() + math.log(noise / ZERO_ENTROPY_VARIANCE))
+
+
+def _refuse_constant(
+    values: Tensor, labels: Tensor, variance: Tensor, enough: Tensor, names: Sequence[int] | None
+) -> None:
+    """Say where one of the classes `(K,)` with enough examples is constant up to rounding.
+
+    Not by `variance` `(K, k)` alone: equal numbers may differ from their mean in the last digit.
+    """
+    rows, values = labels[:, None].expand_as(values), values.detach()
+    low = torch.full_like(variance, math.inf).scatter_reduce(0, rows, values, "amin")
+    high = torch.full_like(variance, -math.inf).scatter_reduce(0, rows, values, "amax")
+    still = (variance == 0) | (high - low <= 1e-14 * torch.maximum(high.abs(), low.abs()))
+    where = (still & enough[:, None]).nonzero().tolist()
+    if where:
+        of_class = f" of class {names[where[0][0]]}" if names is not None else ""
+        raise ValueError(
+            f"z has no variance in dimension {where[0][1]}{of_class}, so its log is minus "
+            "infinity; add noise and give its variance as noise_variance"
+        )
 
 
 def _classes(labels: Tensor, num_classes: int | None) -> tuple[Tensor, Sequence[int]]:

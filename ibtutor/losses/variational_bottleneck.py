@@ -29,8 +29,12 @@ def sample_gaussian(
         samples: S >= 1.
         generator: for the noise; torch's own if None.
 
+    Returns:
+        in the type of `mean` (of `std`, if that is a tensor and wider).
+
     Raises:
-        TypeError: mean or std not floating tensors, samples no integer.
+        TypeError: mean not a floating tensor, std neither that nor a number (`True` is none),
+            samples no integer.
         ValueError: shapes that do not match, samples < 1, a std that is not positive (where
             reading it is free).
 
@@ -40,7 +44,7 @@ def sample_gaussian(
     (torch.Size([3, 1, 2]), [2.0, -1.0])
     """
     mean = _gaussian.floating(mean, "mean")
-    std = _gaussian.deviation(std, "std", mean)
+    std = _gaussian.deviation(std, "std", mean, why="")
     shape = (_validate.integer(samples, "samples", 1), *mean.shape)
     noise = torch.randn(shape, generator=generator, dtype=mean.dtype, device=mean.device)
     return mean + std * noise
@@ -74,8 +78,12 @@ def variational_bottleneck(
         ignore_index: label of positions that count for nothing; outside 0 .. K - 1.
         reduction: "mean" over the positions that count, "sum", or "none" for `(N, d1, ...)`.
 
+    Returns:
+        in float32 where logits and mean are in half precision, which holds no such divergence.
+
     Raises:
-        TypeError: logits, mean or std not floating tensors, labels not integers.
+        TypeError: logits or mean not floating tensors, std neither that nor a number (`True` is
+            none), labels not integers.
         ValueError: shapes that do not match, an unknown reduction, fewer than 2 classes; a label
             that is no class, a beta or std out of range, where reading it is free.
 

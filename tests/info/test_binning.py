@@ -135,6 +135,21 @@ def test_a_collapsed_latent_knows_nothing():
             "limits must be two numbers, got 3",
         ),
         (
+            lambda: binned_information([0.0, 1.0], [0, 1], limits="01"),
+            TypeError,
+            "limits must be two numbers, got '01'",
+        ),
+        (
+            lambda: binned_information([0.0, 1.0], [0, 1], limits=(0, None)),
+            TypeError,
+            r"limits must be two numbers, got \(0, None\)",
+        ),
+        (
+            lambda: binned_information([0.0, 1.0], [0, 1], limits=(0, float("nan"))),
+            ValueError,
+            "limits must be finite, got nan",
+        ),
+        (
             lambda: binned_information([0.0, 1.0], [0, 1], how="share", limits=(0, 1)),
             ValueError,
             "limits are for bins of equal width",

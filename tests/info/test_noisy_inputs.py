@@ -101,3 +101,11 @@ def test_far_inputs_are_told_apart_and_equal_ones_are_not():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_bad_types():
+    with pytest.raises(TypeError, match="labels must be whole numbers"):
+        noisy_information([0.0, 1.0], 1.0, [0.0, 1.0])
+    for call in (noisy_information, noisy_information_bounds):
+        with pytest.raises(TypeError, match="std must be a number, got None"):
+            call([0.0, 1.0], None)

@@ -191,6 +191,37 @@ def test_draws_pass_gradients_to_both():
     torch.testing.assert_close(std.grad, z[0].detach())
 
 
+# --- half precision -------------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("far", "std"), [(300.0, 0.5), (0.5, 1e-8)])
+def test_half_precision_loses_no_divergence(loss, dtype, far, std):
+    logits, labels, _, _, _ = problem(2, 4, 3, 128, 0)
+    logits, mean = logits.to(dtype), torch.full((4, 128), far, dtype=dtype)
+    centers = torch.zeros(3, 128, dtype=dtype)
+    got = loss(logits, labels, 1.0, mean=mean, std=std, centers=centers)
+    given_ = {"mean": mean.double(), "std": std, "centers": centers.double()}
+    assert got.dtype == torch.float32
+    close(got, loss(logits.double(), labels, 1.0, **given_), 1e-5)
+
+
+def test_half_precision_holds_no_deviation_of_a_backward_encoder():
+    logits, labels, mean, _, _ = problem(2, 4, 3, 2, 0)
+    mean, spread = mean.half(), 1e-8  # zero in half precision, and the loss would be NaN
+    given_ = {"mean": mean, "std": 0.5, "class_mean": torch.zeros(3, 2).half()}
+    got = conditional_entropy_bottleneck(logits, labels, 1.0, class_std=spread, **given_)
+    given_ = {"mean": mean.double(), "std": 0.5, "class_mean": torch.zeros(3, 2).double()}
+    expected = conditional_entropy_bottleneck(logits, labels, 1.0, class_std=spread, **given_)
+    close(got, expected, 1e-5)
+
+
+def test_draws_have_the_type_of_the_mean():
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        assert sample_gaussian(torch.zeros(2, 3, dtype=dtype), 0.5).dtype == dtype
+
+
 # --- bad input ------------------------------------------------------------------------------------
 
 D, Y = torch.zeros(1, 4, 3), torch.tensor([0, 1, 2, 0])
@@ -216,6 +247,9 @@ M, C = torch.zeros(4, 2), torch.zeros(3, 2)
         ({"std": -0.1}, ValueError, "std must be positive, got -0.1: without noise"),
         ({"std": math.nan}, ValueError, "std must be finite, got nan"),
         ({"std": "wide"}, TypeError, "std must be a number or a tensor, got 'wide'"),
+        ({"std": True}, TypeError, "std must be a number or a tensor, got True"),
+        ({"labels": Y.float()}, TypeError, r"labels must be integers, got torch\.float32$"),
+        ({"labels": []}, ValueError, r"labels must have shape \(4,\) .* got \(0,\)$"),
         ({"reduction": "max"}, ValueError, "reduction must be one of"),
         ({"ignore_index": 1}, ValueError, "ignore_index must lie outside the classes"),
     ],
@@ -243,7 +277,9 @@ def test_bad_backward_encoders(change, words):
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: sample_gaussian(M, 0.0), ValueError, "std must be positive, got 0"),
+        (lambda: sample_gaussian(M, 0.0), ValueError, "std must be positive, got 0$"),
+        (lambda: sample_gaussian(M, -C.exp()[0]), ValueError, "std must be positive, got -1$"),
+        (lambda: sample_gaussian(M, True), TypeError, "a number or a tensor, got True"),
         (lambda: sample_gaussian(M, 1.0, 0), ValueError, "samples must be at least 1, got 0"),
         (lambda: sample_gaussian(M, 1.0, 1.5), TypeError, "samples must be an integer, got 1.5"),
         (lambda: sample_gaussian([0.0], 1.0), TypeError, "mean must be a torch tensor, got list"),

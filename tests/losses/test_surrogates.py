@@ -169,11 +169,20 @@ def test_no_digit_hangs_on_the_order_of_a_float32_sum():
         assert plain[2] == float(log_variance(z, labels))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_results_have_the_type_of_the_latent(dtype):
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_results_have_the_type_of_the_latent_or_float32(dtype):
     z = latents(10, 3, 0).to(dtype)
-    assert activation_norm(z).dtype == log_variance(z).dtype == dtype
-    assert log_variance(z, torch.arange(10) % 2).dtype == dtype
+    wanted = torch.float64 if dtype == torch.float64 else torch.float32
+    assert activation_norm(z).dtype == activation_norm(z, reduction="none").dtype == wanted
+    assert log_variance(z).dtype == log_variance(z, torch.arange(10) % 2).dtype == wanted
+
+
+def test_half_precision_loses_no_result():
+    z = latents(64, 128, 0, scale=30.0).half()  # a norm of 115,000; half precision ends at 65,504
+    close(activation_norm(z), z.double().square().sum(1).mean(), 1e-6)
+    wide = latents(8, 20_000, 0, scale=1e4).half()
+    close(log_variance(wide), log_variance(wide.double()), 1e-6)
+    assert log_variance(wide) > 65_504
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -223,6 +232,33 @@ def test_a_collapsed_latent_without_noise_is_refused():
         log_variance(z, torch.tensor([0, 0, 0, 1, 1, 1]), noise_variance=0.0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [3, 1000])
+def test_constant_up_to_rounding_is_constant(dtype, rows):
+    z = torch.full((rows, 2), 0.1, dtype=dtype)  # three times 0.1 over three is not 0.1
+    with pytest.raises(ValueError, match="no variance in dimension 0, so"):
+        log_variance(z, noise_variance=0.0)
+    if dtype == torch.float64:
+        z[0] = math.nextafter(0.1, 1.0)
+        with pytest.raises(ValueError, match="no variance in dimension 0, so"):
+            log_variance(z, noise_variance=0.0)
+    both = torch.cat([latents(4, 2, 0).to(dtype), z])
+    labels = torch.tensor([2] * 4 + [5] * rows)
+    with pytest.raises(ValueError, match="no variance in dimension 0 of class 5, so"):
+        log_variance(both, labels, noise_variance=0.0)
+    assert log_variance(both, labels).isfinite()
+
+
+def test_a_small_variance_far_from_zero_is_one():
+    z, labels = 1e6 + 1e-6 * latents(50, 2, 0), torch.arange(50) % 2
+    for y in (None, labels):
+        near = log_variance(z - 1e6, y, noise_variance=0.0)
+        close(log_variance(z, y, noise_variance=0.0), near, 1e-4)
+    labels[0] = 3  # a class that occurs once, or not, has no variance to be refused
+    with pytest.warns(UserWarning, match="left out: 3"):
+        assert log_variance(z, labels, num_classes=5, noise_variance=0.0).isfinite()
+
+
 def test_nan_latents_give_nan_and_the_training_loop_says_so():
     z = latents(6, 3, 0)
     z[1, 1] = math.nan
@@ -263,7 +299,8 @@ Z, Y = torch.zeros(4, 3), torch.tensor([0, 0, 1, 1])
         (lambda: log_variance(Z[:, :0]), ValueError, r"\(batch, dimensions\), got \(4, 0\)"),
         (lambda: log_variance(Z[:1]), ValueError, "at least 2 examples .* got 1"),
         (lambda: log_variance(Z, Y[:2]), ValueError, r"labels must have shape \(4,\) to match z"),
-        (lambda: log_variance(Z, Y.float()), TypeError, "labels must be integers"),
+        (lambda: log_variance(Z, Y.float()), TypeError, r"labels must be integers, .*float32$"),
+        (lambda: log_variance(Z, []), ValueError, r"labels must have shape \(4,\) .* got \(0,\)$"),
         (lambda: log_variance(Z, Y - 1), ValueError, "labels must not be negative, got -1"),
         (lambda: log_variance(Z, Y + 1, num_classes=2), ValueError, r"lie in 0 \.\. 1, got 2"),
         (lambda: log_variance(Z, noise_variance=-1.0), ValueError, "noise_variance must be zero"),
