@@ -128,7 +128,7 @@ def _so_far(claim: dict[str, Any]) -> str:
     said = claim["so_far"]
     if said in ("", "not run"):
         return ""
-    return f"<br><small>At the paper's scale so far: {html.escape(said)}.</small>"
+    return f"<br><small>At the paper's scale: {html.escape(said)}.</small>"
 
 
 def _claims(experiment: str, *, ours: bool) -> list[dict[str, Any]]:

@@ -112,7 +112,7 @@ def share(all_names: tuple[str, ...], done: Mapping[str, Any]) -> str:
     >>> share(("seed0-a", "seed0-b", "seed1-a", "seed1-b"), {"seed0-a": 1, "seed0-b": 1})
     '1 of 2 seeds'
     >>> share(("seed0-a", "seed0-b"), {"seed0-b": 1})
-    '1 of 2 runs'
+    '1 of 2 parts'
     """
     there = [name for name in all_names if name in done]
     if len(there) == len(all_names):
@@ -127,7 +127,7 @@ def share(all_names: tuple[str, ...], done: Mapping[str, Any]) -> str:
         and whole
     ):
         return f"{whole} of {len(seeds)} seeds"
-    return f"{len(there)} of {len(all_names)} runs"
+    return f"{len(there)} of {len(all_names)} parts"
 
 
 # --- what must be the same -----------------------------------------------------------------------

@@ -31,11 +31,11 @@ def verdict_word(verdict: str, experiment: str, profile: str, share: str = "") -
     >>> verdict_word("not reproduced", "kudo_fig6_occluded_cifar", "quick")
     'fails at small scale'
     >>> verdict_word("reproduced", "kudo_fig3_cifar10", "paper", "1 of 3 seeds")
-    'reproduced in 1 of 3 seeds'
+    'reproduced so far (1 of 3 seeds done)'
     """
     full = _OURS if experiment.startswith("ours") else _AT_FULL
     word = (full if profile == "paper" else _SMALL).get(verdict, "not run")
-    return f"{word} in {share}" if share and word != "not run" else word
+    return f"{word} so far ({share} done)" if share and word != "not run" else word
 
 
 def control_word(judged: Mapping[str, Any]) -> str:

@@ -243,9 +243,9 @@ def test_some_parts_make_an_unfinished_record(own):
     assert list(found.parts) == list(names()[:3])
     assert not experiments.complete(ID, "smoke")
     words = repr(experiments.verdict_table(found)).splitlines()[1:]
-    assert all("in 1 of 2 seeds;" in word or "not run;" in word for word in words)
+    assert all("so far (1 of 2 seeds done);" in word or "not run;" in word for word in words)
     made(4)
-    assert experiments.recorded(ID, "smoke").share == "4 of 6 runs"
+    assert experiments.recorded(ID, "smoke").share == "4 of 6 parts"
     path = experiments.execute(ID, "smoke", progress=False)
     whole = experiments.recorded(ID, "smoke")
     assert whole.share == ""
@@ -264,9 +264,9 @@ def test_the_ledger_never_takes_a_share_for_the_whole(own, monkeypatch):
         _work.run_one(sweep, name, device="cpu", progress=False)
     rows = [row for row in experiments.ledger() if row["experiment"] == ID]
     assert {row["verdict"] for row in rows} == {"not run"}
-    assert any(row["so_far"].endswith("in 5 of 6 runs") for row in rows)
+    assert any(row["so_far"].endswith(" so far (5 of 6 parts done)") for row in rows)
     (row,) = [row for row in experiments.pending() if row["experiment"] == ID]
-    assert row["parts"] == "5 of 6 runs"
+    assert row["parts"] == "5 of 6 parts"
     assert row["recorded"] == "none"
     assert ID in experiments.queue()
     assert "Begun at the paper's scale: 1." in experiments.summary().text

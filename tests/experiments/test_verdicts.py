@@ -16,6 +16,12 @@ def test_reproduced_needs_the_papers_scale():
     assert verdict_word("not run", "kudo_fig1", "paper") == "not run"
 
 
+def test_a_share_counts_what_was_done_not_what_came_out_right():
+    word = verdict_word("reproduced", "yi_table2_mnist", "paper", "9 of 13 parts")
+    assert word == "reproduced so far (9 of 13 parts done)"
+    assert verdict_word("not run", "yi_table2_mnist", "paper", "9 of 13 parts") == "not run"
+
+
 @pytest.mark.parametrize(
     ("verdict", "controls", "word"),
     [
