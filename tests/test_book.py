@@ -112,6 +112,17 @@ def test_images_in_prose_say_what_is_seen(name):
 
 
 @each_page
+def test_a_fold_ends_before_the_next_cell(name):
+    """Without a blank line after it MyST reads the cell as part of the HTML."""
+    lines = PAGES[name].read_text("utf8").splitlines()
+    assert not [
+        number
+        for number, (line, after) in enumerate(itertools.pairwise(lines), 1)
+        if line.strip() == "</details>" and after.strip()
+    ]
+
+
+@each_page
 def test_first_cell_sets_up_and_last_cell_stamps(name):
     cells = pages.code_cells(notebook(name))
     assert {"hide-cell", "remove-cell"} & {*cells[0].metadata.get("tags", [])}
