@@ -118,21 +118,22 @@ def finding(result: Result) -> str:
     at_paper, at_own = gap(result, "mlp"), gap(result, "mlp", OWN)
     if at_paper is None or at_own is None:
         return "Too few seeds to tell."
+    rate = f"at {_table2_claims.rows_of(result, 'mlp', 'ce', PAPER)[0]['lr']:g}"
     return (
-        f"milLoss minus cross-entropy, points: MLP {points(at_paper)} at the paper's rate, "
-        f"{points(at_own)} at own rates{_of_the_cnn(result)}."
+        f"milLoss minus cross-entropy, points: MLP {points(at_paper)} {rate}, "
+        f"{points(at_own)} at own rates{_of_the_cnn(result, rate)}."
     )
 
 
-def _of_the_cnn(result: Result) -> str:
+def _of_the_cnn(result: Result, rate: str) -> str:
     """What there is of the CNN at the paper's rate, in words, from the first seed on."""
     found = [_table2_claims.rows_of(result, "cnn", loss, PAPER) for loss in ("mil", "ce")]
     if not all(found):
         return ""
     if several := gap(result, "cnn"):
-        return f"; CNN {points(several)} at the paper's"
+        return f"; CNN {points(several)} {rate}"
     mil, ce = (rows[0]["accuracy"] for rows in found)
-    return f"; CNN {100 * (mil - ce):+.2f} at the paper's (one seed)"
+    return f"; CNN {100 * (mil - ce):+.2f} {rate} (one seed)"
 
 
 # --- the run --------------------------------------------------------------------------------------
