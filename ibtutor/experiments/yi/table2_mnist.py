@@ -118,7 +118,7 @@ def finding(result: Result) -> str:
     at_paper, at_own = gap(result, "mlp"), gap(result, "mlp", OWN)
     if at_paper is None or at_own is None:
         return "Too few seeds to tell."
-    rate = f"at {_table2_claims.rows_of(result, 'mlp', 'ce', PAPER)[0]['lr']:g}"
+    rate = f"at rate {_table2_claims.rows_of(result, 'mlp', 'ce', PAPER)[0]['lr']:g}"
     return (
         f"milLoss minus cross-entropy, points: MLP {points(at_paper)} {rate}, "
         f"{points(at_own)} at own rates{_of_the_cnn(result, rate)}."

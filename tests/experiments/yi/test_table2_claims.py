@@ -18,6 +18,7 @@ def made_up(mil, ce, own_mil=(0.97,) * 3, own_ce=(0.97,) * 3, brier=(0.93,) * 3,
             "model": "mlp",
             "arm": arm,
             "loss": loss,
+            "lr": 1e-3,
             "seed": seed,
             "accuracy": accuracy,
             "first_accuracy": accuracy / 2,
@@ -123,7 +124,7 @@ def test_the_finding_tells_of_the_cnn_from_the_first_seed_on():
     found.rows += [common | {"loss": "mil", "seed": 0, "accuracy": 0.9812}]
     assert "CNN" not in table2.finding(found)
     found.rows += [common | {"loss": "ce", "seed": 0, "accuracy": 0.9810}]
-    assert table2.finding(found).endswith("; CNN +0.02 at the paper's (one seed).")
+    assert table2.finding(found).endswith("; CNN +0.02 at rate 0.001 (one seed).")
     for seed in (1, 2):
         found.rows += [common | {"loss": "mil", "seed": seed, "accuracy": 0.98 + seed / 1000}]
         found.rows += [common | {"loss": "ce", "seed": seed, "accuracy": 0.98}]
