@@ -329,7 +329,8 @@ def test_the_table_keeps_the_rows_of_other_chapters(tmp_path):
 
 def test_a_run_goes_on_after_a_failed_check(book):
     edit(book, "x = 1", "from ibtutor.checks import base_seed, check\n\nx = base_seed()")
-    edit(book, "x + 1", 'check("fails", 2, 1)\ncheck("holds", x, 5)\nraise ValueError("end")')
+    last = 'check("fails", 2, 1)\ncheck("holds", x, 5)\ndisplay(x)\nraise ValueError("end")'
+    edit(book, "x + 1", last)
     code = f"""
 import json, pathlib
 from tools import flake, pages

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
+from IPython.display import display
 
 from tools import pages
 
@@ -81,7 +82,7 @@ def _go_on_after_failures() -> None:
 
 def _run_cells(path: Path) -> None:
     transform = TransformerManager().transform_cell
-    scope = {"__name__": "__main__"}
+    scope = {"__name__": "__main__", "display": display}  # as a notebook has it
     for cell in pages.code_cells(pages.read_markdown(path)):
         code = compile(transform(cell.source), f"<{path.stem}>", "exec")
         expected = "raises-exception" in cell.metadata.get("tags", [])
