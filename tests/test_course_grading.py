@@ -253,6 +253,24 @@ def test_a_crash_or_a_loop_without_end_is_said(tmp_path, answer, said):
     assert notes[-1].startswith(said)
 
 
+@pytest.mark.parametrize(("deaths", "said"), [(1, "the kernel died"), (9, "no kernel could be")])
+def test_a_kernel_that_did_not_start_is_started_anew_at_most_twice(tmp_path, deaths, said):
+    path = tmp_path / "ann.ipynb"
+    nbformat.write(notebook(), path)
+    unstarted = "RuntimeError: Kernel died before replying to kernel_info"
+    calls = []
+
+    class Unlucky(Course):
+        def _call(self, arguments, limit):
+            calls.append(arguments)
+            output = unstarted if len(calls) <= deaths else "DeadKernelError: Kernel died"
+            return grading.subprocess.CompletedProcess(arguments, 1, output)
+
+    notes = Unlucky(tmp_path, None).run("ann", [path])
+    assert notes[-1].startswith(said)
+    assert len(calls) == min(deaths + 1, 3)
+
+
 def test_what_is_no_notebook_and_who_sent_nothing_is_said(tmp_path):
     path = tmp_path / "ann.ipynb"
     path.write_text("print('not JSON')")

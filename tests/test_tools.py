@@ -221,6 +221,38 @@ def test_a_page_that_hangs_is_killed(book, monkeypatch):
     assert "killed" in (execute.REPORTS / "page.xml").read_text()
 
 
+# A kernel reads this file when it starts, before it answers.
+DIES = """
+import os, pathlib
+starts = pathlib.Path({folder!r}) / "starts"
+starts.write_text(starts.read_text() + "." if starts.exists() else ".")
+if len(starts.read_text()) <= {times}:
+    os._exit(1)
+"""
+
+
+@pytest.mark.parametrize(("deaths", "starts"), [(1, 2), (9, 3)])
+def test_a_kernel_that_does_not_start_is_started_anew_at_most_twice(book, deaths, starts):
+    profile = execute.EXECUTED / ".ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    dies = DIES.format(folder=str(profile), times=deaths)
+    (profile / "ipython_kernel_config.py").write_text(dies)
+    (outcome,) = execute.execute([book])
+    assert outcome.ok == (deaths < starts)
+    assert len((profile / "starts").read_text()) == starts
+
+
+def test_a_kernel_that_dies_in_a_cell_is_not_started_anew(book):
+    count = execute.EXECUTED / "count"
+    dies = f"import os\n\nopen({str(count)!r}, 'a').write('.')\nos._exit(1)"
+    edit(book, "x + 1", dies)
+    pages.write(book)
+    (outcome,) = execute.execute([book])
+    assert not outcome.ok
+    assert "Kernel died" in outcome.output
+    assert len(count.read_text()) == 1
+
+
 # --- addresses -----------------------------------------------------------------------------------
 
 

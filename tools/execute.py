@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-import psutil
 
+from ibtutor.course.kernels import NEVER_STARTED, STARTS, kill_tree
 from tools import pages
 
 EXECUTED = pages.ROOT / "executed"
@@ -105,20 +105,23 @@ def is_fresh(path: Path, mark: str) -> bool:
     return note.get("fingerprint") == mark and copy_of(path).exists()
 
 
-def _kill_tree(process: subprocess.Popen) -> None:
-    # Kernels are sessions of their own: a signal to pytest's group would not reach them.
-    with contextlib.suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(process.pid)
-        for child in [*parent.children(recursive=True), parent]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-
-
 def run_page(path: Path, mark: str) -> Outcome:
+    """Execute one page's copy; a kernel that did not start is started anew."""
+    _note_of(path).unlink(missing_ok=True)
+    for _ in range(STARTS):
+        outcome = _run_once(path)
+        if outcome.ok or not NEVER_STARTED.search(outcome.output):
+            break
+    if outcome.ok:
+        note = {"fingerprint": mark, "seconds": outcome.seconds}
+        _note_of(path).write_text(json.dumps(note), "utf8")
+    return outcome
+
+
+def _run_once(path: Path) -> Outcome:
     """Execute one page's copy under nbmake, with a limit on the whole process."""
     page, copy = pages.name(path), copy_of(path)
     copy.parent.mkdir(parents=True, exist_ok=True)
-    _note_of(path).unlink(missing_ok=True)
     shutil.copyfile(path.with_suffix(".ipynb"), copy)
     report = REPORTS / f"{page.replace('/', '-')}.xml"
     command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", str(copy), "-q"]
@@ -137,16 +140,12 @@ def run_page(path: Path, mark: str) -> Outcome:
     try:
         output, _ = process.communicate(timeout=SECONDS_A_PAGE)
     except subprocess.TimeoutExpired:
-        _kill_tree(process)
+        kill_tree(process.pid)
         said = f"{page}: killed after {SECONDS_A_PAGE} seconds"
         output = f"{process.communicate()[0]}\n{said}\n"
         report.write_text(KILLED.format(page=page, said=said, seconds=SECONDS_A_PAGE), "utf8")
     seconds = round(time.monotonic() - start, 1)
-    ok = process.returncode == 0
-    if ok:
-        note = {"fingerprint": mark, "seconds": seconds}
-        _note_of(path).write_text(json.dumps(note), "utf8")
-    return Outcome(page, ok, seconds, output)
+    return Outcome(page, process.returncode == 0, seconds, output)
 
 
 def _remove_orphans(paths: list[Path]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ibtutor.course import assignments, source
+from ibtutor.course.kernels import NEVER_STARTED, STARTS, kill_tree
 from ibtutor.course.mending import grade_id, rebuilt
 
 CONFIG = """\
@@ -175,13 +176,18 @@ class _Course:
         place.mkdir(parents=True)
         nbformat.write(notebook, place / f"{self.given.name}.ipynb")
         cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-        done = self._call(
-            ["autograde", self.given.name, "--create", "--student", student],
-            limit=START + self.seconds * (cells + 1),
-        )
+        for _ in range(STARTS):
+            done = self._call(
+                ["autograde", self.given.name, "--create", "--student", student],
+                limit=START + self.seconds * (cells + 1),
+            )
+            unstarted = done is not None and NEVER_STARTED.search(done.stdout)
+            if not unstarted:
+                break
         graded = self.home / "autograded" / student / self.given.name / f"{self.given.name}.ipynb"
         if done is None or done.returncode or not graded.exists():
-            why = "took longer than its limit" if done is None else "the kernel died"
+            ended = "no kernel could be started" if unstarted else "the kernel died"
+            why = "took longer than its limit" if done is None else ended
             return [*notes, f"{why}: nothing could be scored"]
         return notes + _what_failed(nbformat.read(graded, as_version=4))
 
@@ -214,7 +220,7 @@ class _Course:
         try:
             said, _ = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
-            _kill_tree(process.pid)
+            kill_tree(process.pid)
             process.communicate()
             return None
         return subprocess.CompletedProcess(arguments, process.returncode, said)
@@ -225,19 +231,6 @@ class _Course:
         size = int(self.size * 2**30)
         with contextlib.suppress(ValueError, OSError):  # macOS knows the name and not the limit
             resource.setrlimit(resource.RLIMIT_AS, (size, size))
-
-
-def _kill_tree(pid: int) -> None:
-    """End a process and its kernels, which are sessions of their own: no signal to a group."""
-    import psutil
-
-    with contextlib.suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        family = [*parent.children(recursive=True), parent]
-        for one in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
-        psutil.wait_procs(family, timeout=10)
 
 
 def _error(cell: Any) -> Any | None:
