@@ -153,7 +153,7 @@ def _rates(config: Config, loss: str) -> tuple[float, ...]:
 
 
 def _plan(config: Config) -> dict[str, tuple[str, str, float, int]]:
-    """Network, loss, rate and seed of each part; the paper's comparison first, then the control."""
+    """Network, loss, rate and seed of each part; the paper's table first, then the control."""
     every = [
         (network, loss, lr, seed)
         for network in config.networks
@@ -161,7 +161,7 @@ def _plan(config: Config) -> dict[str, tuple[str, str, float, int]]:
         for lr in _rates(config, loss)
         for seed in config.seeds
     ]
-    every.sort(key=lambda p: 2 * (p[1] not in ("ce", "mil")) + (p[2] != config.lr))
+    every.sort(key=lambda p: (p[2] != config.lr, p[1] not in ("ce", "mil")))
     return {f"seed{p[3]}-{p[0]}-{p[1]}-{p[2]:g}": p for p in every}
 
 
