@@ -194,7 +194,9 @@ def show(experiment: str, profile: str | None = None, as_json: Json = False) -> 
     for name, value in found.summary.items():
         print(f"  {name}: {value}")
     for claim, judged in found.verdicts.items():
-        word = experiments.verdict_word(judged["verdict"], experiment, found.profile, found.share)
+        word = experiments.verdict_word(
+            judged["verdict"], judged["source"], found.profile, found.share
+        )
         control = experiments.control_word(judged)
         print(f"  [{word}; null control: {control}] {claim}: {judged['text']}")
 

@@ -14,8 +14,8 @@ def ledger() -> list[dict[str, str]]:
 
     The verdict is that of the fullest complete record that judged the claim: paper scale, else
     quick. A claim that no record judged is `not run`; one whose record `verify` found to have
-    drifted is `stale`. `so_far` is what an unfinished run at the paper's scale says, in words, with
-    the share of it that was run; it never stands for the verdict.
+    drifted is `stale`. `so_far` is what the fullest unfinished run says, in words, with the share
+    of it that was run; it never stands for the verdict.
     """
     return [row for experiment in ids() for row in rows_of(experiment)]
 
@@ -25,7 +25,7 @@ def rows_of(experiment: str) -> list[dict[str, str]]:
     rows = []
     everything = _records(experiment)
     records = [found for found in everything if not found.share]
-    unfinished = next((r for r in everything if r.share and r.profile == "paper"), None)
+    unfinished = next((r for r in everything if r.share), None)
     for claim in load(experiment).CLAIMS:
         found = [r for r in records if r.verdicts[claim.id]["verdict"] != "not run"]
         best = found[0] if found else None
@@ -68,8 +68,8 @@ def _state(experiment: str, best: record.Record | None) -> str:
 def _so_far(unfinished: record.Record | None, claim: str) -> str:
     if unfinished is None:
         return ""
-    about = unfinished.experiment, unfinished.profile, unfinished.share
-    return verdict_word(unfinished.verdicts[claim]["verdict"], *about)
+    judged = unfinished.verdicts[claim]
+    return verdict_word(judged["verdict"], judged["source"], unfinished.profile, unfinished.share)
 
 
 def pending() -> list[dict[str, str]]:

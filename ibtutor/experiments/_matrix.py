@@ -9,7 +9,7 @@ from ibtutor import record
 from ibtutor.experiments._ledger import rows_of
 from ibtutor.experiments._registry import ids, load, papers
 from ibtutor.experiments._run import begun, recorded
-from ibtutor.experiments._verdicts import Notes, chip, control_word
+from ibtutor.experiments._verdicts import Notes, chip, control_word, is_ours
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,6 @@ class Html:
         return self.text
 
 
-def is_ours(claim: dict[str, Any]) -> bool:
-    """Whether a claim is a question of ours; its source says so.
-
-    >>> is_ours({"source": "ours: the paper shows the training set only"})
-    True
-    """
-    return claim["source"].startswith("ours")
-
-
 def summary() -> Html:
     """What became of the papers' experiments, in plain words, counted from the records."""
     sentences = []
@@ -40,19 +31,21 @@ def summary() -> Html:
             continue
         full = [e for e in mine if record.find(e, "paper")]
         small = [e for e in mine if e not in full and record.find(e, "quick")]
-        trained = [e for e in full if load(e).GPU]
-        networks = (
-            f"{len(trained)} of them with trained networks"
-            if trained
-            else "none of them with a trained network"
-        )
+        trained = sum(_trains(e) for e in full)
         some = [share for e in mine if e not in full if (share := begun(e))]
-        started = f" Begun at the paper's scale: {len(some)}." if some else ""
-        sentences.append(
-            f"<strong>{html.escape(name)}</strong>: {len(mine)} experiments, {len(full)} recorded "
-            f"at the paper's scale ({networks}), {len(small)} at a small scale only.{started}"
-        )
+        parts = [f"{len(full)} recorded at the paper's scale" if full else ""]
+        parts[0] += f" ({trained} of them with trained networks)" if trained else ""
+        parts += [f"{len(small)} at a small scale only"] if small else []
+        parts += [f"{len(some)} begun at the paper's scale"] if some else []
+        count = "1 experiment" if len(mine) == 1 else f"{len(mine)} experiments"
+        told = ", ".join(part for part in (count, *parts) if part)
+        sentences.append(f"<strong>{html.escape(name)}</strong>: {told}.")
     return Html("<p>" + " ".join(sentences) + "</p>")
+
+
+def _trains(experiment: str) -> bool:
+    """Whether networks are trained: only then has the config epochs."""
+    return hasattr(load(experiment).Config(), "epochs")
 
 
 def matrix(paper: str) -> Html:
@@ -86,8 +79,9 @@ def _row(experiment: str) -> tuple[str, ...]:
 
 
 def _chip(claim: dict[str, Any]) -> str:
-    label = chip(claim["verdict"], claim["experiment"], claim["profile"])
-    return f'<span title="{html.escape(claim["text"])}">{html.escape(_name(claim))}: {label}</span>'
+    label = chip(claim["verdict"], claim["source"], claim["profile"])
+    name = f'<span title="{html.escape(claim["text"])}">{html.escape(_name(claim))}: {label}</span>'
+    return name + _so_far(claim)
 
 
 def _name(claim: dict[str, Any]) -> str:
@@ -112,7 +106,7 @@ def details(paper: str, *, ours: bool = False, fold: str | None = None) -> Html:
                 (
                     html.escape(module.FIGURE),
                     notes.words(claim),
-                    chip(claim["verdict"], experiment, claim["profile"]),
+                    chip(claim["verdict"], claim["source"], claim["profile"]),
                     html.escape(scale) + _so_far(claim),
                     control_word(claim),
                 )
@@ -128,11 +122,11 @@ def _so_far(claim: dict[str, Any]) -> str:
     said = claim["so_far"]
     if said in ("", "not run"):
         return ""
-    return f"<br><small>At the paper's scale: {html.escape(said)}.</small>"
+    return f"<br><small>{html.escape(said)}</small>"
 
 
 def _claims(experiment: str, *, ours: bool) -> list[dict[str, Any]]:
-    return [claim for claim in rows_of(experiment) if is_ours(claim) == ours]
+    return [claim for claim in rows_of(experiment) if is_ours(claim["source"]) == ours]
 
 
 def _table(heads: Iterable[str], rows: Iterable[tuple[str, ...]], empty: str) -> Html:

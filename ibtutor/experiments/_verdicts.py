@@ -23,17 +23,28 @@ _SMALL = _UNCLEAR | {
 _KIND = {"reproduced": "good", "partly": "mixed", "not reproduced": "bad"}
 
 
-def verdict_word(verdict: str, experiment: str, profile: str, share: str = "") -> str:
-    """The verdict of a record in words; of an unfinished one with the share that was run.
+def is_ours(source: str) -> bool:
+    """Whether a claim with this source is a question of ours, and no paper's.
 
-    >>> verdict_word("reproduced", "kudo_fig1", "paper")
+    >>> is_ours("ours: the paper shows the training set only")
+    True
+    """
+    return source.startswith("ours")
+
+
+def verdict_word(verdict: str, source: str, profile: str, share: str = "") -> str:
+    """The verdict on a claim in words; of an unfinished record with the share that was run.
+
+    >>> verdict_word("reproduced", "Kudo 2025, Figure 1", "paper")
     'reproduced'
-    >>> verdict_word("not reproduced", "kudo_fig6_occluded_cifar", "quick")
+    >>> verdict_word("reproduced", "ours: no paper says so", "paper")
+    'holds'
+    >>> verdict_word("not reproduced", "Kudo 2025, Figure 6", "quick")
     'fails at small scale'
-    >>> verdict_word("reproduced", "kudo_fig3_cifar10", "paper", "1 of 3 seeds")
+    >>> verdict_word("reproduced", "Kudo 2025, Figure 3", "paper", "1 of 3 seeds")
     'reproduced so far (1 of 3 seeds done)'
     """
-    full = _OURS if experiment.startswith("ours") else _AT_FULL
+    full = _OURS if is_ours(source) else _AT_FULL
     word = (full if profile == "paper" else _SMALL).get(verdict, "not run")
     return f"{word} so far ({share} done)" if share and word != "not run" else word
 
@@ -60,9 +71,9 @@ def control_word(judged: Mapping[str, Any]) -> str:
     return f"remains (against {count}: {', '.join(against['yes'])})"
 
 
-def chip(verdict: str, experiment: str, profile: str, share: str = "") -> str:
+def chip(verdict: str, source: str, profile: str, share: str = "") -> str:
     """The word as a colored label, HTML; without color where only a share was run."""
-    word = html.escape(verdict_word(verdict, experiment, profile, share))
+    word = html.escape(verdict_word(verdict, source, profile, share))
     kind = "none" if share else _KIND.get(verdict, "none")
     return f'<span class="ibtutor-chip ibtutor-{kind}">{word}</span>'
 
@@ -108,7 +119,7 @@ class VerdictTable:
         )
 
     def _row(self, judged: Mapping[str, Any], notes: Notes) -> str:
-        about = self.found.experiment, self.found.profile, self.found.share
+        about = judged["source"], self.found.profile, self.found.share
         label = chip(judged["verdict"], *about)
         cells = (notes.words(judged), label, control_word(judged))
         return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
@@ -116,7 +127,7 @@ class VerdictTable:
     def __repr__(self) -> str:
         lines = [f"{self.found.scale}."]
         for name, judged in self.found.verdicts.items():
-            about = self.found.experiment, self.found.profile, self.found.share
+            about = judged["source"], self.found.profile, self.found.share
             word = verdict_word(judged["verdict"], *about)
             lines.append(f"{name}: {word}; null control: {control_word(judged)}")
         return "\n".join(lines)

@@ -3,8 +3,8 @@
 import pytest
 
 from ibtutor import experiments, record
-from ibtutor.experiments import Claim
-from ibtutor.experiments._matrix import is_ours
+from ibtutor.experiments import Claim, _matrix
+from ibtutor.experiments._verdicts import is_ours
 
 
 def test_a_paper_has_one_row_an_experiment():
@@ -19,9 +19,9 @@ def test_our_questions_never_stand_under_a_papers_name():
     paper, ours = experiments.details("kudo").text, experiments.details("kudo", ours=True).text
     for claim in experiments.ledger():
         if claim["experiment"].startswith("kudo_"):
-            here, there = (ours, paper) if is_ours(claim) else (paper, ours)
+            here, there = (ours, paper) if is_ours(claim["source"]) else (paper, ours)
             assert claim["source"].replace("'", "&#x27;") in here, claim["claim"]
-            assert not (is_ours(claim) and claim["source"] in there), claim["claim"]
+            assert not (is_ours(claim["source"]) and claim["source"] in there), claim["claim"]
     for experiment in experiments.ids():
         if experiment.startswith("ours_"):
             assert all(c.source.startswith("ours") for c in experiments.load(experiment).CLAIMS)
@@ -31,6 +31,18 @@ def test_the_summary_counts_records():
     text = experiments.summary().text
     full = [e for e in experiments.ids() if e.startswith("kudo_") and record.find(e, "paper")]
     assert f"{len(full)} recorded at the paper's scale" in text
+    trained = {e: _matrix._trains(e) for e in experiments.ids()}
+    assert trained["yi_fig5_batch_and_weight"]
+    assert not trained["kudo_fig4_cifar10h"]
+    assert "1 experiments" not in text
+    assert "Bonilla 2025</strong>: 1 experiment, 1 at a small scale only." in text
+
+
+def test_what_an_unfinished_sweep_says_stands_beside_its_claims():
+    row = {"verdict": "not run", "source": "Yi", "profile": "none", "text": "t", "claim": "gain"}
+    said = "holds at small scale so far (32 of 54 parts done)"
+    assert said in _matrix._chip(row | {"so_far": said})
+    assert "small" not in _matrix._chip(row | {"so_far": ""})
 
 
 def test_a_table_folds():
@@ -58,4 +70,4 @@ def test_a_claim_is_the_papers_by_name_or_ours(experiment):
     paper = " ".join(experiments.load(experiment).SOURCE.split()[:2])  # "Kudo 2025,"
     for claim in experiments.load(experiment).CLAIMS:
         theirs = claim.source.startswith(paper.rstrip(","))
-        assert theirs or is_ours({"source": claim.source}), f"{claim.id}: whose is it?"
+        assert theirs or is_ours(claim.source), f"{claim.id}: whose is it?"

@@ -269,7 +269,7 @@ def test_the_ledger_never_takes_a_share_for_the_whole(own, monkeypatch):
     assert row["parts"] == "5 of 6 parts"
     assert row["recorded"] == "none"
     assert ID in experiments.queue()
-    assert "Begun at the paper's scale: 1." in experiments.summary().text
+    assert "1 begun at the paper's scale" in experiments.summary().text
     experiments.run_for([ID], "paper", progress=False)
     assert ID not in experiments.queue()
     assert all(sweep.find(name) for name in sweep.names)  # each keeps where it comes from

@@ -10,16 +10,16 @@ from ibtutor.experiments._verdicts import Notes
 def test_reproduced_needs_the_papers_scale():
     for profile in ("smoke", "quick"):
         for verdict in ("reproduced", "partly", "not reproduced"):
-            word = verdict_word(verdict, "kudo_fig7_cluttered_mnist", profile)
+            word = verdict_word(verdict, "Kudo 2025, Figure 7", profile)
             assert word.endswith("at small scale")
-    assert verdict_word("reproduced", "ours_optimal_smoothing", "paper") == "holds"
-    assert verdict_word("not run", "kudo_fig1", "paper") == "not run"
+    assert verdict_word("reproduced", "ours: no paper says it", "paper") == "holds"
+    assert verdict_word("not run", "Kudo 2025, Figure 1", "paper") == "not run"
 
 
 def test_a_share_counts_what_was_done_not_what_came_out_right():
-    word = verdict_word("reproduced", "yi_table2_mnist", "paper", "9 of 13 parts")
+    word = verdict_word("reproduced", "Yi, Table 2", "paper", "9 of 13 parts")
     assert word == "reproduced so far (9 of 13 parts done)"
-    assert verdict_word("not run", "yi_table2_mnist", "paper", "9 of 13 parts") == "not run"
+    assert verdict_word("not run", "Yi, Table 2", "paper", "9 of 13 parts") == "not run"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 def _page(app: Sphinx, page: str, docname: str) -> nodes.list_item:
     about = first_paragraph(app.env.get_doctree(page))
-    return _item([_link(app, page, docname)], f". {about}" if about else "")
+    stop = "" if app.env.titles[page].astext().endswith("?") else "."
+    return _item([_link(app, page, docname)], f"{stop} {about}" if about else "")
 
 
 def _way(app: Sphinx, docname: str, name: str, stops: dict[str, str]) -> nodes.list_item | None:

@@ -32,7 +32,7 @@ SOURCE = "Kudo 2025, Figure 6 and Section 5.3"
 CHAPTER = "nuisance_factors"
 FIGURE = "Figure 6"
 AFTER_TRAINING = ("temperature",)  # methods that change the outputs of one network
-SAYS = "Smoothing lowers a probe's accuracy for the digit; that of the class stays."
+SAYS = "Smoothing lowers a probe's accuracy for the digit; that of the class does not improve."
 NEEDS = ("cifar10", "mnist")
 GPU = True
 REPORTED: dict = {}  # the text states directions only, and the figure's axis is not given to us
@@ -124,12 +124,14 @@ def finding(result: Result) -> str:
     gaps = {alpha: gap for alpha, gap in gaps.items() if gap is not None}
     if not gaps:
         return "Fewer than 2 seeds: nothing can be told."
-    alpha = max(gaps, key=lambda a: abs(gaps[a]["difference"]))
-    change, low, high = (100 * gaps[alpha][key] for key in ("difference", "low", "high"))
-    return (
-        f"A linear probe for the digit changes most at alpha = {alpha:g}: by {change:+.1f} points "
-        f"(95 % interval {low:+.1f} to {high:+.1f})."
-    )
+    of_class = {a: paired(_rows(result, a), plain, "accuracy") for a in gaps}
+    told = [
+        f"{name} by {100 * most['difference']:+.1f} ({100 * most['low']:+.1f} to "
+        f"{100 * most['high']:+.1f}) at alpha = {alpha:g}"
+        for name, found in (("the linear probe for the digit", gaps), ("the class", of_class))
+        for alpha, most in [max(found.items(), key=lambda item: abs(item[1]["difference"]))]
+    ]
+    return f"Largest changes in points (95 %): {', '.join(told)}."
 
 
 def _alphas(result: Result) -> list[float]:

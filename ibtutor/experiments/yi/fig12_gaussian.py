@@ -54,9 +54,9 @@ def finding(result: Result) -> str:
     """What came of it, in one sentence with a number."""
     first, last = (result.summary[name] for name in ("first", "last"))
     return (
-        f"Variance {first['variance']:g}: {first['exact']:.3f} nats, paper's bound "
-        f"{first['jensen']:.2f}; {last['variance']:g}: {last['exact']:.4f} against "
-        f"{last['jensen']:.2f}, a factor of two."
+        f"Variance {first['variance']:g}: {first['exact']:.3f} nats, the paper's upper bound "
+        f"{first['jensen']:.2f} (its lower we could not read); {last['variance']:g}: "
+        f"{last['exact']:.4f} against {last['jensen']:.2f}."
     )
 
 
