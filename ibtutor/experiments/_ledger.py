@@ -76,7 +76,7 @@ def pending() -> list[dict[str, str]]:
     """Experiments without a complete paper-scale record, with what each one waits for.
 
     The reason is `not run`, `no data` (real data it needs is not on this machine) or `no GPU`;
-    `parts` says what there is of an unfinished run.
+    `recorded` is the fullest complete record, `parts` what there is of the fullest unfinished one.
     """
     rows = []
     for experiment in ids():
@@ -84,13 +84,16 @@ def pending() -> list[dict[str, str]]:
             found = recorded(experiment, "paper")
             if not found.share:
                 continue
-            share, detail = found.share, found.scale
+            detail = found.scale
         except record.RecordError as error:
-            share, detail = "", str(error)
-        whole = [r.profile for r in _records(experiment) if not r.share]
+            detail = str(error)
+        records = _records(experiment)
+        whole = [r.profile for r in records if not r.share]
+        parts = [f"{r.share} ({r.profile})" for r in records if r.share]
         rows.append(
             {"experiment": experiment, "reason": _reason(load(experiment))}
-            | {"recorded": (whole or ["none"])[0], "parts": share or "none", "detail": detail}
+            | {"recorded": (whole or ["none"])[0], "parts": (parts or ["none"])[0]}
+            | {"detail": detail}
         )
     return rows
 

@@ -266,7 +266,7 @@ def test_the_ledger_never_takes_a_share_for_the_whole(own, monkeypatch):
     assert {row["verdict"] for row in rows} == {"not run"}
     assert any(row["so_far"].endswith(" so far (5 of 6 parts done)") for row in rows)
     (row,) = [row for row in experiments.pending() if row["experiment"] == ID]
-    assert row["parts"] == "5 of 6 parts"
+    assert row["parts"] == "5 of 6 parts (paper)"
     assert row["recorded"] == "none"
     assert ID in experiments.queue()
     assert "1 begun at the paper's scale" in experiments.summary().text
