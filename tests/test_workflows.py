@@ -290,7 +290,8 @@ def test_badges_are_of_workflows_that_exist():
 
 
 def ledger(*rows):
-    return [dict(zip(("experiment", "profile"), row, strict=True)) for row in rows]
+    names = ("experiment", "profile", "so_far")
+    return [dict(zip(names, (*row, "")[:3], strict=True)) for row in rows]
 
 
 def test_the_readme_claims_what_the_ledger_shows():
@@ -304,6 +305,8 @@ def test_a_paper_is_planned_until_it_has_a_record_and_its_scale_is_said():
     found = readme.shown(ledger(*rows, ("kudo_fig6_occluded_cifar", "quick")), "kudo")
     assert found == "At the paper's scale: Figure 4. At small scale: Figure 6."
     assert readme.shown(ledger(*rows), "yi") == "planned"
+    begun = ledger(("kudo_fig6_occluded_cifar", "none", "holds so far"), *rows)
+    assert readme.shown(begun, "kudo") == "At the paper's scale: Figure 4. Unfinished: Figure 6."
 
 
 def test_a_paper_that_the_readme_does_not_name_is_missed():

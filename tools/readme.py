@@ -7,20 +7,23 @@ from tools import pages
 
 README = pages.ROOT / "README.md"
 SCALES = {"paper": "At the paper's scale", "quick": "At small scale"}
+UNFINISHED = "Unfinished"
 
 
 def shown(ledger: list[dict], paper: str) -> str:
     """Return what of a paper has a record, by scale: `At small scale: Figure 6.`, or `planned`."""
-    profiles: dict[str, set[str]] = {}
+    rows: dict[str, list[dict]] = {}
     for row in ledger:
         if row["experiment"].startswith(f"{paper}_"):
-            profiles.setdefault(row["experiment"], set()).add(row["profile"])
-    figures = {scale: [] for scale in SCALES}
-    for name, found in profiles.items():
+            rows.setdefault(row["experiment"], []).append(row)
+    figures = {said: [] for said in (*SCALES.values(), UNFINISHED)}
+    for name, found in rows.items():
+        profiles = {row["profile"] for row in found}
         # The largest scale counts; a record that its code refuses is none.
-        if scale := next((scale for scale in SCALES if scale in found), None):
-            figures[scale].append(experiments.load(name).FIGURE)
-    parts = [f"{said}: {'; '.join(figures[s])}." for s, said in SCALES.items() if figures[s]]
+        said = next((said for scale, said in SCALES.items() if scale in profiles), None)
+        if said or any(row["so_far"] for row in found):
+            figures[said or UNFINISHED].append(experiments.load(name).FIGURE)
+    parts = [f"{said}: {'; '.join(names)}." for said, names in figures.items() if names]
     return " ".join(parts) or "planned"
 
 
