@@ -26,7 +26,7 @@ class BiasWarning(UserWarning):
     """A nearest-neighbor estimate in a regime where its bias is known to be large."""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)  # 77.0 is refused after 77, too
 def knn_entropy_bias(n: int, d: int, k: int = 3) -> float:
     """By how much `knn_entropy` (Euclidean) exceeds the entropy of a round Gaussian, on average.
 

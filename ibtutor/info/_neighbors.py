@@ -2,7 +2,8 @@
 
 Products of float32 are fast and lose digits where points lie close together and far from the
 origin. So they only name candidates; their distances are taken anew from differences in float64,
-and a row whose candidates float32 cannot vouch for is searched again in float64.
+and a row whose candidates float32 cannot vouch for is searched again in float64. Both are of the
+rows as given, like the distances that are counted: what centers them for the products rounds them.
 """
 
 from __future__ import annotations
@@ -71,8 +72,11 @@ def count_within(z: Tensor, radius: Tensor, norm: str) -> Tensor:
 
 def chunk_rows(z: Tensor, times: int = 1) -> int:
     """Rows whose distances to all of `z` are held at once."""
-    cells = _CELLS_CPU if z.is_cpu else _CELLS_DEVICE
-    return max(1, min(len(z), cells // (len(z) * times)))
+    return max(1, min(len(z), _cells(z) // (len(z) * times)))
+
+
+def _cells(z: Tensor) -> int:
+    return _CELLS_CPU if z.is_cpu else _CELLS_DEVICE
 
 
 def distances(a: Tensor, b: Tensor, norm: str) -> Tensor:
@@ -128,10 +132,10 @@ def _plain(z: Tensor, k: int) -> Tensor:
 
 
 def _products(z: Tensor, k: int) -> Tensor:
-    z = z.double()
-    z = z - z.mean(0)
-    unit = power_of_two(z.abs().max())
-    z = z / unit  # exact, and float32 can hold the squares
+    origin = z.double()
+    z = origin - origin.mean(0)
+    unit = power_of_two(z.abs().max()).clamp(min=2.0**-1000)  # the origin may be far, not infinite
+    z, origin = z / unit, origin / unit  # exact, and float32 can hold the squares
     squares = z.square().sum(1)
     wanted = min(k + _SPARE, len(z) - 1)
     result = z.new_empty(len(z))
@@ -145,21 +149,32 @@ def _products(z: Tensor, k: int) -> Tensor:
         part = slice(start, min(start + rows, len(z)))
         half = torch.mm(left[part], right, out=held[: part.stop - start])
         near, index = _least(half, wanted, start)
-        exact = (z[part].unsqueeze(1) - z[index]).square().sum(2).sort(1).values
+        exact = _squared_distances(origin, origin[part], index).sort(1).values
         result[part] = exact[:, k - 1]
         # `near` is half the squared distance less half the row's square.
         edge = 2 * near[:, -1].double() + squares[part]
         if wanted < len(z) - 1:
             doubtful[part] = exact[:, k - 1] > edge - slack[part]
     for part in doubtful.nonzero()[:, 0].split(rows):
-        far = distances(z[part], z, "euclidean")
+        far = distances(origin[part], origin, "euclidean")
         result[part] = far.kthvalue(k + 1, dim=1).values.square()
     return result.sqrt() * unit
 
 
 def power_of_two(value: Tensor) -> Tensor:
     """The largest up to each `value`; 1 for 0. To divide by it is exact."""
-    return torch.where(value > 0, value.log2().floor().exp2(), torch.ones_like(value))
+    exponent = torch.frexp(value).exponent - 1  # a logarithm may be rounded up to the next
+    return torch.where(value > 0, exponent.to(value.dtype).exp2(), torch.ones_like(value))
+
+
+def _squared_distances(z: Tensor, rows: Tensor, index: Tensor) -> Tensor:
+    """`(B, C)`: of each of `rows` `(B, d)` to the rows of `z` that `index` `(B, C)` names."""
+    size = max(1, _cells(z) // (index.shape[1] * z.shape[1]))
+    found = [
+        (row.unsqueeze(1) - z[near]).square().sum(2)
+        for row, near in zip(rows.split(size), index.split(size), strict=True)
+    ]
+    return torch.cat(found)
 
 
 def _augmented(z: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:

@@ -103,9 +103,9 @@ def class_distribution(value: ArrayLike, name: str, num_classes: int | None) -> 
 
 
 def number(value: float, name: str) -> float:
-    """A finite Python float from any real scalar; booleans are refused."""
+    """A finite Python float from any real scalar; booleans and text are refused."""
     try:
-        if isinstance(value, (bool, np.bool_)):
+        if isinstance(value, (bool, np.bool_, str, bytes, bytearray)):  # float() reads text
             raise TypeError
         result = float(value)
     except (TypeError, ValueError):

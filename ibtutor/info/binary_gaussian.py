@@ -15,6 +15,7 @@ from ibtutor.info._validate import ArrayLike
 # rule converges exponentially: at this step its error lies below rounding for delta up to 100.
 _NODES = 1201
 _REACH = 12.0
+_CELLS = 2**21  # values of the integrand held at once: 16 MB
 # Above this, log 2 minus the information is less than 1e-22.
 _SATURATED = 100.0
 
@@ -70,6 +71,7 @@ def gaussian_separation(mean: ArrayLike, covariance: ArrayLike) -> float:
         )
     _validate.check_finite(mu, "mean")
     _validate.check_finite(sigma, "covariance")
+    sigma = sigma.to(mu.device)
     crooked = (sigma - sigma.T).abs().max().item()
     if crooked > 1e-8 * sigma.abs().max().item():
         raise ValueError(f"covariance must be symmetric, got entries that differ by {crooked:.6g}")
@@ -108,12 +110,16 @@ def binary_gaussian_information(delta: ArrayLike) -> Tensor:
     >>> round(binary_gaussian_information(1.0).item(), 10)
     0.3368308203
     """
-    shape = _delta(delta).shape
-    d = _delta(delta).reshape(-1, 1)
-    inside = d.clamp(max=_SATURATED)
-    nodes = torch.linspace(-_REACH, _REACH, _NODES, dtype=torch.float64)
+    d = _delta(delta)
+    nodes = torch.linspace(-_REACH, _REACH, _NODES, dtype=torch.float64, device=d.device)
     weights = torch.exp(-nodes.square() / 2)
     weights = weights / weights.sum()
+    parts = d.reshape(-1, 1).clamp(max=_SATURATED).split(max(1, _CELLS // _NODES))
+    return torch.cat([_information(part, nodes, weights) for part in parts]).reshape(d.shape)
+
+
+def _information(inside: Tensor, nodes: Tensor, weights: Tensor) -> Tensor:
+    """The integral for each delta `inside` `(M, 1)`, up to `_SATURATED`, by one rule `(Q,)`."""
     v = inside + inside.sqrt() * nodes
     # Strong signals: log 2 - E log(1 + e^(-2v)). Weak ones: E v^2 = delta + delta^2 is known, and
     # v^2 / 2 - log cosh v is tiny. Neither form subtracts numbers that are almost equal.
@@ -124,7 +130,7 @@ def binary_gaussian_information(delta: ArrayLike) -> Tensor:
     weak = inside / 2 - inside.square() / 2 + (v.square() / 2 - log_cosh) @ weights[:, None]
     strong = math.log(2) - torch.nn.functional.softplus(-2 * v) @ weights[:, None]
     exact = torch.where(inside < 0.5, weak, strong)
-    return exact.clamp(0.0, math.log(2)).reshape(shape)
+    return exact.clamp(0.0, math.log(2))
 
 
 def binary_gaussian_bounds(delta: ArrayLike, dim: int = 1) -> BinaryGaussianBounds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ibtutor.info import _validate
+from ibtutor.info import _neighbors, _validate
 from ibtutor.info._validate import ArrayLike
 from ibtutor.info.gaussian_bound import classes, latents
 
@@ -101,8 +101,12 @@ def cells(
         low, high = z.double().amin(0), z.double().amax(0)
     else:
         low, high = _ends(z, limits)
+    # In a unit in which no span is infinite; to divide by it is exact.
+    unit = _neighbors.power_of_two(torch.maximum(low.abs(), high.abs()))
+    z, low, high = z.double() / unit, low / unit, high / unit
     span = torch.where(high > low, high - low, torch.ones_like(high))
-    return ((z.double() - low) / span * bins).floor().long().clamp(0, bins - 1)
+    # Cut before they become whole numbers: int64 ends at 2 ** 63, and floats do not.
+    return ((z - low) / span * bins).floor().clamp(0, bins - 1).long()
 
 
 def _ends(z: Tensor, limits: tuple[float, float]) -> tuple[Tensor, Tensor]:
@@ -115,7 +119,10 @@ def _ends(z: Tensor, limits: tuple[float, float]) -> tuple[Tensor, Tensor]:
     if count != 2:
         raise ValueError(f"limits must be two numbers, got {limits!r}")
     try:
-        low, high = (z.new_tensor(_validate.number(v, "limits")).double() for v in limits)
+        # Not in the type of `z`: float16 ends at 65504.
+        low, high = (
+            z.new_tensor(_validate.number(v, "limits"), dtype=torch.float64) for v in limits
+        )
     except TypeError:
         raise TypeError(f"limits must be two numbers, got {limits!r}") from None
     if not low < high:

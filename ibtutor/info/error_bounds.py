@@ -107,7 +107,7 @@ def audenaert_bound(p: ArrayLike, q: ArrayLike, dim: int = -1) -> Tensor:
         )
     _validate.class_count(k, "number of outcomes of p and q")
     try:
-        p, q = torch.broadcast_tensors(p, q)
+        p, q = torch.broadcast_tensors(p, q.to(p.device))
     except RuntimeError:
         raise ValueError(
             f"p and q must have shapes that broadcast, got {tuple(p.shape)} and {tuple(q.shape)}"
@@ -138,7 +138,7 @@ def _arguments(information: ArrayLike, entropy: ArrayLike, k: int) -> tuple[Tens
     _validate.check_finite(known, "mutual_information")
     _validate.check_finite(total, "entropy")
     try:
-        known, total = torch.broadcast_tensors(known, total)
+        known, total = torch.broadcast_tensors(known, total.to(known.device))
     except RuntimeError:
         raise ValueError(
             "mutual_information and entropy must have shapes that broadcast, "

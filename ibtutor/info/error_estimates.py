@@ -77,7 +77,8 @@ def error_bound_from_counts(
     table = _table(counts)
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
-    if not 0.0 < _validate.number(level, "level") < 1.0:
+    level = _validate.number(level, "level")
+    if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie between 0 and 1, got {level:.6g}")
     n, k = int(table.sum()), table.shape[0]
     symbols = int((table.sum(0) > 0).sum())
@@ -99,7 +100,7 @@ def error_bound_from_counts(
         through = error_lower_bound(known, math.log(k), k, kind).tolist()
     return ErrorBoundEstimate(
         *through,
-        level=float(level),
+        level=level,
         kind=kind,
         mutual_information=max(h_y - corrected, 0.0),
         entropy=h_y,
@@ -144,7 +145,7 @@ def error_bound_from_predictions(
     """
     seen = _validate.class_labels(symbols, None, None, "symbols")
     k = None if num_classes is None else _validate.class_count(num_classes)
-    y = _validate.class_labels(labels, None, k)
+    y = _validate.class_labels(labels, None, k).to(seen.device)
     if len(y) != len(seen):
         raise ValueError(
             f"labels and symbols must have the same length, got {len(y)} and {len(seen)}"

@@ -106,11 +106,12 @@ def whitened(z: Tensor, name: str) -> tuple[Tensor, float]:
 
     Raises ValueError where the covariance is singular.
     """
+    advice = "cannot be whitened: drop dependent coordinates, or use whiten=False"
     z = z.detach().double()
     units = _neighbors.power_of_two(z.abs().amax(0))
     centered = _centered(z / units)
     covariance = centered.T @ centered / (len(z) - 1)
-    log_det = _log_determinant(covariance, len(z), name) / 2 + units.log().sum()
+    log_det = _log_determinant(covariance, len(z), name, advice) / 2 + units.log().sum()
     scale = covariance.diagonal().sqrt()
     values, vectors = torch.linalg.eigh(covariance / scale / scale.unsqueeze(1))
     return centered / scale @ vectors / values.sqrt(), log_det.item()
@@ -143,7 +144,7 @@ def _one(z: Tensor, diagonal: bool, noise_std: float, corrected: bool, name: str
             eigenvalues = torch.linalg.eigvalsh(covariance).clamp(min=0) + noise**2
             log_det = eigenvalues.log().sum()
         else:
-            log_det = _log_determinant(covariance, n, name)
+            log_det = _log_determinant(covariance, n, name, _ADVICE)
         missing = sum(_log_bias(n - 1 - i, n - 1) for i in range(d)) if corrected else 0.0
     log_det = log_det + 2 * units.log().sum()
     constant = d * math.log(2 * math.pi * math.e)
@@ -156,7 +157,8 @@ _ADVICE = (
 )
 
 
-def _log_determinant(covariance: Tensor, n: int, name: str) -> Tensor:
+def _log_determinant(covariance: Tensor, n: int, name: str, advice: str) -> Tensor:
+    """Raises ValueError with `advice` where the covariance of `n` rows is singular."""
     d = len(covariance)
     scale = covariance.diagonal().sqrt()
     if (scale > 0).all():
@@ -169,7 +171,7 @@ def _log_determinant(covariance: Tensor, n: int, name: str) -> Tensor:
     if rank < d or n <= d:
         raise ValueError(
             f"{name}: {n} rows of {d} dimensions span {min(rank, n - 1)}; their covariance is "
-            f"singular and {_ADVICE}"
+            f"singular and {advice}"
         )
     return eigenvalues.log().sum() + 2 * scale.log().sum()
 

@@ -120,7 +120,10 @@ def _manifold(rng, y, d, k, s, seed):
 
 def _quantized(rng, y, d, k, s, seed):
     x, centers, widths = _gaussian_coordinates(rng, y, d, k, s, seed)
-    ends = np.arange(-60, 61) + 0.5
+    # Twelve widths around each class: between classes that lie farther apart no cell is needed.
+    reach = math.ceil(12 * widths.max())
+    near = np.floor(centers)[:, None] + np.arange(-reach, reach + 1)
+    ends = np.unique(near) + 0.5
     below = special.ndtr((ends[:, None] - centers) / widths)
     return _linear(rng, np.round(x)), _table_information(np.diff(below, axis=0).T / k)
 
@@ -170,8 +173,10 @@ def _density_information(
 def _table_information(joint: np.ndarray) -> float:
     """I of a joint table `(K, M)` of masses; cells of a fine grid count as points."""
     joint = joint / joint.sum()
-    outer = joint.sum(0) * joint.sum(1, keepdims=True)
-    return float(special.rel_entr(joint, np.where(joint > 0, outer, 1.0)).sum())
+    # The logarithms apart: the product of both sums underflows where a cell has almost no mass.
+    parts = (joint, joint.sum(0), joint.sum(1, keepdims=True))
+    own, column, row = (special.xlogy(joint, part) for part in parts)
+    return max(0.0, float((own - column - row).sum()))
 
 
 FAMILIES: dict[str, Callable] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from ibtutor.info.gaussian_bound import classes, latents
 _REACH = 8.0  # standard deviations beyond the outermost input: what is left out is below 1e-14
 _STEP = 0.2  # standard deviations between nodes (halving it moves no result by 1e-8: tests)
 MOST_NODES = 10**8
+_CELLS = 2**22  # held at once, inputs times nodes or nodes times nodes: 32 MB
 
 
 def noisy_information(means: ArrayLike, std: float, labels: ArrayLike | None = None) -> Tensor:
@@ -101,7 +103,10 @@ def _layer(means: ArrayLike, std: float) -> tuple[Tensor, float]:
     std = _validate.number(std, "std")
     if std <= 0:
         raise ValueError(f"std must be positive, got {std:.6g}: without noise I(X; T) is H(X)")
-    return latents(means, "means").detach().double(), std
+    means = latents(means, "means").detach().double()
+    # About the middle of each coordinate: a common offset costs the quotients digits. Half of each
+    # end, for their sum may overflow.
+    return means - (means.amin(0) / 2 + means.amax(0) / 2), std
 
 
 def _mixture_entropy(means: Tensor) -> Tensor:
@@ -115,16 +120,29 @@ def _mixture_entropy(means: Tensor) -> Tensor:
             f"means span {' x '.join(f'{high - low:.6g}' for low, high in ends)} standard "
             f"deviations; a grid of {nodes:.1e} nodes is too large"
         )
-    axes = [torch.arange(low, high + _STEP, _STEP, dtype=torch.float64) for low, high in ends]
-    kernels = [
-        torch.exp(-0.5 * (m.unsqueeze(1) - axis.to(m.device)) ** 2) / math.sqrt(2 * math.pi)
-        for m, axis in zip(means.T, axes, strict=True)
-    ]
-    last = kernels.pop()
-    first = weights.unsqueeze(1)
-    for kernel in kernels:
-        first = (first.unsqueeze(2) * kernel.unsqueeze(1)).flatten(1)
-    total = last.new_zeros(())
-    for part in first.T.split(max(1, 2**22 // last.shape[1])):
-        total += torch.special.entr(part @ last).sum()
+    counts = [math.ceil((high - low) / _STEP) + 1 for low, high in ends]
+
+    def kernel(unit: int, index: Tensor) -> Tensor:
+        """Density of each input `(N, M)` at these nodes `(M,)` of one unit's axis."""
+        nodes = ends[unit][0] + _STEP * index.double()
+        return torch.exp(-0.5 * (means[:, unit, None] - nodes) ** 2) / math.sqrt(2 * math.pi)
+
+    *first_units, last = range(means.shape[1])
+    grid = _blocks(math.prod(counts[u] for u in first_units), _CELLS // len(means), means.device)
+    total = means.new_zeros(())
+    for cells in grid:
+        first, rest = weights.unsqueeze(1), cells
+        for unit in first_units:
+            first = first * kernel(unit, rest % counts[unit])
+            rest = rest // counts[unit]
+        most = _CELLS // max(len(means), first.shape[1])
+        for nodes in _blocks(counts[last], most, means.device):
+            total += torch.special.entr(first.T @ kernel(last, nodes)).sum()
     return total * _STEP ** means.shape[1]
+
+
+def _blocks(count: int, most: int, device: torch.device) -> Iterator[Tensor]:
+    """The whole numbers below `count`, at most `most` at a time (but at least one)."""
+    step = max(1, most)
+    for start in range(0, count, step):
+        yield torch.arange(start, min(start + step, count), device=device)

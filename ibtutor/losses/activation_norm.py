@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from torch import Tensor
 
@@ -85,9 +86,10 @@ def norm_limit(entropy: float, dimensions: int) -> float:
     """
     k = _validate.integer(dimensions, "dimensions", 1)
     entropy = _validate.number(entropy, "entropy")
-    if entropy > 354 * k:
+    logarithm = 2 * entropy / k + math.log(k / (2 * math.pi * math.e))
+    if logarithm > math.log(sys.float_info.max):
         raise ValueError(
-            f"entropy must be below 354 nats a dimension, got {entropy:.6g} for {k}: no float "
-            "holds the square"
+            f"entropy must be small enough for a float to hold the square, got {entropy:.6g} nats "
+            f"for {k} dimension(s)"
         )
-    return k * math.exp(2 * entropy / k) / (2 * math.pi * math.e)
+    return math.exp(logarithm)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
 from ibtutor.info import binned_information, counted_information
+from ibtutor.info.binning import cells
 
 samples = st.tuples(st.integers(4, 80), st.integers(1, 4), st.integers(2, 5), st.integers(0, 10**6))
 
@@ -29,8 +30,8 @@ def test_counting_is_that_of_scikit_learn(sample):
     z, y = draw(sample)
     expected = mutual_info_score(row_names(z), y)
     assert counted_information(z, y).item() == pytest.approx(expected, abs=1e-9)
-    cells = len({*zip(row_names(z), y, strict=True)})
-    free = cells - len({*row_names(z)}) - len({*y}) + 1
+    joint = len({*zip(row_names(z), y, strict=True)})
+    free = joint - len({*row_names(z)}) - len({*y}) + 1
     corrected = counted_information(z, y, corrected=True).item()
     assert corrected == pytest.approx(expected - free / (2 * len(y)), abs=1e-9)
 
@@ -42,14 +43,14 @@ def test_binning_is_counting_of_cells(sample, bins):
     z, y = rng.standard_normal((n, d)), rng.integers(k, size=n)
     # Of numpy's histogram, coordinate by coordinate.
     edges = [np.histogram_bin_edges(c, bins) for c in z.T]
-    cells = np.stack(
+    expected_cells = np.stack(
         [
             np.clip(np.searchsorted(e, c, "right") - 1, 0, bins - 1)
             for e, c in zip(edges, z.T, strict=True)
         ],
         1,
     )
-    expected = mutual_info_score(row_names(cells), y)
+    expected = mutual_info_score(row_names(expected_cells), y)
     assert binned_information(z, y, bins).item() == pytest.approx(expected, abs=1e-9)
 
 
@@ -74,9 +75,9 @@ def test_bins_of_equal_share_do_not_see_monotone_maps(sample):
 
 
 def test_shares_are_equal():
-    cells = torch.linspace(0, 1, 1000).exp()
+    z = torch.linspace(0, 1, 1000).exp()
     y = torch.arange(1000) // 100
-    assert binned_information(cells, y, 10, how="share").item() == pytest.approx(math.log(10))
+    assert binned_information(z, y, 10, how="share").item() == pytest.approx(math.log(10))
 
 
 def test_fixed_limits_catch_what_lies_beyond():
@@ -87,6 +88,25 @@ def test_fixed_limits_catch_what_lies_beyond():
     assert binned_information(z, [0, 1, 2, 3], 2, limits=(-1, 1)).item() == pytest.approx(
         math.log(2)
     )
+
+
+@pytest.mark.parametrize("limits", [None, (-1e5, 1e5), (-1e10, 1e10)])
+def test_limits_have_more_room_than_half_precision(limits):
+    z = torch.tensor([-2.0, 2.0], dtype=torch.float16)
+    assert binned_information(z, [0, 1], 2, limits=limits).item() == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("far", [2.0, 1e20, 1e300])
+@pytest.mark.parametrize("unit", [1.0, 1e-300])
+def test_values_far_beyond_the_limits_fall_into_the_last_bins(far, unit):
+    z = [-far, unit * 0.1, unit * 0.9, far]
+    found = cells(torch.tensor(z, dtype=torch.float64)[:, None], 30, limits=(0.0, unit))
+    assert found[:, 0].tolist() == [0, 3, 27, 29]
+
+
+def test_no_range_is_too_wide():
+    for end in (1e308, 1.7976931348623157e308):
+        assert binned_information([-end, end], [0, 1]).item() == pytest.approx(math.log(2))
 
 
 def test_a_row_of_its_own_gives_every_label_away():

@@ -218,6 +218,9 @@ def test_bad_options():
     table = [[50, 5], [5, 50]]
     with pytest.raises(TypeError, match=r"level must be a number, got True"):
         error_bound_from_counts(table, level=True)
+    for level in ("0.9", b"0.9"):
+        with pytest.raises(TypeError, match=r"level must be a number, got b?'0.9'"):
+            error_bound_from_counts(table, level=level)
     for level in (0.0, 1.0, 95):
         with pytest.raises(ValueError, match=r"level must lie between 0 and 1"):
             error_bound_from_counts(table, level=level)

@@ -1,6 +1,7 @@
 """Nearest-neighbor estimators: closed forms, invariances, an independent search, bad input."""
 
 import math
+import sys
 import warnings
 
 import numpy as np
@@ -67,20 +68,44 @@ def test_kraskov_is_its_formula(sample, e, norm):
     assert quiet(knn_mutual_information, x, y, k, norm=norm) == pytest.approx(expected, abs=1e-9)
 
 
-@given(samples, norms)
-def test_ross_is_its_formula(sample, norm):
-    n, d, k, seed = sample
-    x = normal(n, d, seed)
-    y = np.arange(n) % 3
-    apart, terms = all_distances(x.numpy(), norm), []
-    for i in range(n):
+def by_ross(x, y, k, norm):
+    apart, terms = all_distances(x, norm), []
+    for i in range(len(x)):
         same = np.flatnonzero(y == y[i])
         near = min(k, len(same) - 1)
         r = np.sort(apart[i, same])[near]
         m = (apart[i] < r * (1 - 1e-12)).sum()  # itself stands for the k-th
         terms.append(special.psi(near) - special.psi(len(same)) - special.psi(m))
-    expected = special.psi(n) + np.mean(terms)
+    return special.psi(len(x)) + np.mean(terms)
+
+
+@given(samples, norms)
+def test_ross_is_its_formula(sample, norm):
+    n, d, k, seed = sample
+    x, y = normal(n, d, seed).numpy(), np.arange(n) % 3
+    expected = by_ross(x, y, k, norm)
     assert quiet(knn_mutual_information, x, y, k, norm=norm) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("d", [8, 9, 12, 40])
+@pytest.mark.parametrize("norm", _neighbors.NORMS)
+def test_ross_counts_within_the_distances_that_were_found(d, norm):
+    # Tight clusters: a distance that is rounded otherwise leaves out the k-th neighbor itself.
+    rng = np.random.default_rng(12)
+    group = rng.integers(8, size=600)
+    x = 10 * rng.standard_normal((8, d))[group] + 1e-6 * rng.standard_normal((600, d))
+    expected = by_ross(x, group % 4, 3, norm)
+    found = quiet(knn_mutual_information, x, group % 4, norm=norm)
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("exponent", [-310, -200, -3, 0])
+def test_a_constant_far_away_takes_no_digits(exponent):
+    z = normal(300, 12, 0) * 10.0**exponent
+    plain = _neighbors.kth_distance(z, 3, "euclidean")
+    far = torch.cat([z, torch.ones(300, 1)], 1)
+    found = _neighbors.kth_distance(far, 3, "euclidean")
+    assert found.tolist() == pytest.approx(plain.tolist(), rel=1e-9)
 
 
 @pytest.mark.parametrize(("n", "d"), [(3000, 11), (1500, 60), (400, 128), (20, 40)])
@@ -234,7 +259,7 @@ def test_information_is_symmetric_and_blind_to_units_of_both(sample, log_scale, 
     assert quiet(knn_mutual_information, y, x, k) == pytest.approx(plain, abs=1e-9)
     scale = math.exp(log_scale)  # of both: the balance between the spaces is kept
     moved = quiet(knn_mutual_information, scale * x + offset, scale * y - offset, k)
-    assert moved == pytest.approx(plain, abs=0.05 if n < 20 else 0.02)
+    assert moved == pytest.approx(plain, abs=1e-9)
 
 
 @given(samples)
@@ -322,6 +347,18 @@ def test_bad_pairs():
 def test_no_bias_of_a_sample_that_cannot_be(sizes, message):
     with pytest.raises(ValueError, match=message):
         knn_entropy_bias(*sizes)
+
+
+def test_a_broken_number_is_refused_after_its_equal():
+    knn_entropy_bias(77, 2)
+    with pytest.raises(TypeError, match=r"n must be an integer, got 77\.0"):
+        knn_entropy_bias(77.0, 2)
+
+
+def test_no_number_is_too_large_for_a_power_of_two():
+    values = [2.0**-1074, 2.0**-1022, 0.75, 1.0, 3.0, 8 - 2.0**-50, sys.float_info.max]
+    found = _neighbors.power_of_two(torch.tensor(values, dtype=torch.float64))
+    assert found.tolist() == [2.0 ** (math.frexp(v)[1] - 1) for v in values]
 
 
 def test_jitter_is_an_answer_about_the_jitter():

@@ -30,6 +30,20 @@ def test_two_gaussians_are_the_binary_gaussian_model(s):
     assert known.information == pytest.approx(exact, abs=1e-9)
 
 
+# Neighbors in "manifold" overlap at any strength.
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "manifold"])
+@pytest.mark.parametrize("s", [80.0, 1000.0])
+def test_two_classes_far_apart_are_told_apart(family, s):
+    known = known_sample(family, n=10, d=1, num_classes=2, strength=s, seed=1)
+    assert known.information == pytest.approx(math.log(2), abs=1e-9)
+
+
+@pytest.mark.parametrize("s", [15.0, 100.0, 1e6])
+def test_no_class_of_whole_numbers_falls_off_the_table(s):
+    known = known_sample("quantized", n=10, d=1, num_classes=10, strength=s, seed=0)
+    assert known.information == pytest.approx(math.log(10), abs=1e-9)
+
+
 def test_intervals_in_closed_form():
     # Two intervals of length 1, shifted by s / (1 + s): that share of each lies outside the other.
     known = known_sample("manifold", n=10, d=4, num_classes=2, strength=3.0, seed=1)

@@ -46,7 +46,10 @@ def test_it_lies_between_its_bounds_and_below_the_inputs_entropy(layer, std):
     low, high = (v.item() for v in noisy_information_bounds(z, std))
     exact = noisy_information(z, std).item()
     assert low - 1e-9 <= exact <= high + 1e-9
-    assert low >= -1e-9
+    square = (z[:, None] - z).square().sum(2) / std**2
+    for found, over in ((low, 8), (high, 2)):  # the formula of their docstring
+        expected = -(-square / over).exp().mean(1).log().mean().item()
+        assert found == pytest.approx(expected, abs=1e-9)
     assert high <= math.log(len(z)) + 1e-9
 
 
@@ -61,6 +64,22 @@ def test_shift_order_units_and_repetition(layer, std, offset, log_scale):
     assert noisy_information(z.repeat(3, 1), std).item() == pytest.approx(plain, abs=1e-9)
     assert about_y <= plain + 1e-9  # data processing
     assert noisy_information(z, 2 * std).item() <= plain + 1e-9
+
+
+@pytest.mark.parametrize("std", [0.7, 1.0, 3.0])
+def test_a_common_offset_takes_no_digits(std):
+    z = torch.tensor([[-1.0, 0.0], [1.0, 0.5], [0.0, -2.0]], dtype=torch.float64)
+    far = z + torch.tensor([1e12, -1e14], dtype=torch.float64)  # exact
+    assert noisy_information(far, std).item() == pytest.approx(
+        noisy_information(z, std).item(), abs=1e-9
+    )
+    for found, plain in zip(*(noisy_information_bounds(v, std) for v in (far, z)), strict=True):
+        assert found.item() == pytest.approx(plain.item(), abs=1e-9)
+
+
+def test_no_distance_of_two_inputs_is_too_large():
+    for bound in noisy_information_bounds([-1e308, 1e308], 1.0):
+        assert bound.item() == pytest.approx(math.log(2))
 
 
 @given(layers, stds)

@@ -124,6 +124,13 @@ def test_the_bias_of_a_small_batch_is_what_the_page_says(oracle):
         assert got == pytest.approx(bias / 2, abs=0.02)
 
 
+def test_the_bias_of_a_small_batch_is_what_the_docstring_says():
+    for n, bias in ((20, "0.027"), (5, "0.135")):
+        assert bias in log_variance.__doc__
+        got = float(log_variance(latents(n, 40_000, n), noise_variance=0.0)) / 40_000 - 0.5 * LOG
+        assert got == pytest.approx(-float(bias), abs=0.01)
+
+
 def test_the_class_conditional_bound_is_the_smaller_one():
     z = latents(300, 4, 1)
     labels = torch.arange(300) % 3
@@ -307,7 +314,9 @@ Z, Y = torch.zeros(4, 3), torch.tensor([0, 0, 1, 1])
         (lambda: log_variance(Z, noise_variance=math.nan), ValueError, "noise_variance must be fi"),
         (lambda: norm_limit(math.inf, 2), ValueError, "entropy must be finite, got inf"),
         (lambda: norm_limit("two", 2), TypeError, "entropy must be a number, got 'two'"),
-        (lambda: norm_limit(1e4, 1), ValueError, "below 354 nats a dimension, got 10000 for 1"),
+        (lambda: norm_limit(1e4, 1), ValueError, r"got 10000 nats for 1 dimension\(s\)$"),
+        (lambda: norm_limit(353.9e3, 1000), ValueError, "small enough .* got 353900 nats for 1000"),
+        (lambda: norm_limit(1e308, 1), ValueError, r"got 1e\+308 nats for 1 dim"),
         (lambda: norm_limit(1.0, 0), ValueError, "dimensions must be at least 1, got 0"),
         (lambda: norm_entropy_bound(1.0, 2.5), TypeError, "dimensions must be an integer, got 2.5"),
         (lambda: norm_entropy_bound(-1.0, 2), ValueError, "mean_square must be zero or more"),
@@ -324,3 +333,11 @@ def test_labels_elsewhere_need_the_number_of_classes():
     with pytest.raises(ValueError, match="num_classes must be given where labels are not on the"):
         log_variance(z, labels)
     assert log_variance(z, labels, num_classes=2).shape == ()
+
+
+def test_labels_that_are_here_tell_their_classes_wherever_z_is():
+    z = torch.zeros(4, 3, device="meta")
+    value = log_variance(z, torch.tensor([0, 0, 7, 7]))
+    assert (value.shape, value.device.type) == ((), "meta")
+    with pytest.raises(ValueError, match="labels must not be negative, got -1"):
+        log_variance(z, torch.tensor([0, 0, -1, -1]))
