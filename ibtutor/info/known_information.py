@@ -51,7 +51,7 @@ def known_sample(
     Raises:
         TypeError: n, d, num_classes or seed no whole number.
         ValueError: an unknown family; n or d below 1, num_classes below 2, strength or seed below
-            0.
+            0; a strength at which a fixed grid would miss classes.
 
     >>> known = known_sample("gaussian", n=10, d=3, num_classes=2, strength=2.0, seed=0)
     >>> known.z.shape, round(known.information, 6)  # two Gaussians at distance 2
@@ -162,6 +162,11 @@ def _density_information(
     start = max(low, (centers - 12 * widths).min())
     stop = min(high, (centers + 12 * widths).max())
     u = np.linspace(start, stop, _GRID)
+    if u[1] - u[0] > widths.min() / 2:
+        raise ValueError(
+            f"strength is too large: the classes span {stop - start:.6g} widths, and beyond "
+            f"{_GRID // 2:,} they fall between the {_GRID:,} nodes of the integral"
+        )
     density = np.exp(-0.5 * ((u - centers) / widths) ** 2) / widths / math.sqrt(2 * math.pi)
     mass = density * (u[1] - u[0])
     mass[:, [0, -1]] /= 2

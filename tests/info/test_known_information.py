@@ -89,6 +89,7 @@ def test_unknown_family():
         ({"num_classes": 1}, ValueError, "num_classes must be at least 2, got 1"),
         ({"strength": -1.0}, ValueError, "strength must be zero or more, got -1"),
         ({"strength": float("nan")}, ValueError, "strength must be finite, got nan"),
+        ({"strength": 1e6, "num_classes": 10}, ValueError, "strength is too large: the classes"),
         ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
     ],
 )
