@@ -1,7 +1,7 @@
 """A nuisance with a known label: a digit that lies on or beside the picture to classify.
 
 Occluded CIFAR (Achille and Soatto 2018; Kudo 2025, section 5.3, figures 5 and 6) puts an MNIST
-digit over a CIFAR-10 image, independent of its class. No generator of it was published. The
+digit over a CIFAR-10 image, independent of its class. We found no published generator of it. The
 choices here: the digit's gray value is the opacity of white paint on all channels, the digit is
 centered, it is drawn uniformly with replacement, and each image keeps its digit in every epoch.
 
