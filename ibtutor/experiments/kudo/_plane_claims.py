@@ -113,8 +113,11 @@ def at_equal_rate(
     """I(T;Y) of smoothing on test images minus that of a control with the same I(X;T) there.
 
     The control is cross-entropy changed after training ("mix" or "temperature"); each seed's
-    points, from cross-entropy down, are joined by straight lines. None if it was not run.
+    points, from cross-entropy down, are joined by a monotone cubic: straight lines would lie above
+    a curve that is bent upward. None if it was not run.
     """
+    from scipy.interpolate import PchipInterpolator
+
     changed: list[dict] = []
     ours = final(result.rows, "ls", "test", alpha)
     for row in ours:
@@ -122,8 +125,8 @@ def at_equal_rate(
         mine = sorted((p["i_xt"], p["i_ty"]) for p in points if p["seed"] == row["seed"])
         if len(mine) < 2 or not mine[0][0] <= row["i_xt"] <= mine[-1][0]:
             return None
-        i_ty = float(np.interp(row["i_xt"], *zip(*mine, strict=True)))
-        changed.append({"seed": row["seed"], "i_ty": i_ty})
+        curve = PchipInterpolator(*zip(*mine, strict=True))
+        changed.append({"seed": row["seed"], "i_ty": float(curve(row["i_xt"]))})
     return paired(ours, changed, "i_ty")
 
 
