@@ -36,7 +36,7 @@ def main() -> None:
         app(standalone_mode=True)
     except (ValueError, TypeError) as error:
         _fail(error, 2)
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         _fail(error, 1)
 
 

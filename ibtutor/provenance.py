@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,8 +32,14 @@ def commit() -> str:
         return f"release {_version('ibtutor')}"
 
 
+@cache
+def loaded_commit() -> str:
+    """`commit()` when the experiments were loaded: one made during a run is not of its code."""
+    return commit()
+
+
 def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(_PACKAGE.parent), *arguments]
+    command = ["git", "--no-optional-locks", "-C", str(_PACKAGE.parent), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -69,7 +76,7 @@ def provenance(device: str, seconds: float, fingerprints: Mapping[str, str]) -> 
     """Where a result comes from: code, versions, device, duration and data fingerprints."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     return {
-        "commit": commit(),
+        "commit": loaded_commit(),
         "versions": versions(),
         "device": device_name(device),
         "seconds": round(seconds, 2),

@@ -83,7 +83,8 @@ def fit(
     Raises
     ------
     ValueError : an unknown device, a strength out of range, data of the wrong size.
-    CheckpointError : the folder holds a run of that name with other settings or data.
+    CheckpointError : the folder holds a run of that name with other settings, data or objective
+        (an objective is known by its name, a partial one by its arguments, too).
     MemoryError : the device is full; says what to lower.
 
     >>> from ibtutor import data, models

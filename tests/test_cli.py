@@ -1,5 +1,6 @@
 """The command: exit codes 0, 1 and 2, JSON for programs, one clear line for people."""
 
+import errno
 import json
 import sys
 
@@ -59,7 +60,9 @@ def test_run_show_and_verify(ibtutor):
         (("data", "check", "mnist"), 1, ""),
         (("run",), 2, "name one experiment"),
         (("run", "kudo_fig1", "--queue"), 2, "name one experiment, or give --queue"),
-        (("run", "kudo_fig1", "--minutes", "0"), 2, "minutes must be above 0, got 0"),
+        (("run", "kudo_fig1", "--minutes", "0"), 2, "minutes must be finite and above 0, got 0"),
+        (("run", "kudo_fig1", "--minutes", "inf"), 2, "finite and above 0, got inf"),
+        (("run", "kudo_fig1", "--minutes", "nan"), 2, "finite and above 0, got nan"),
         (("run", "kudo_fig1", "--jobs", "0"), 2, "jobs must be at least 1, got 0"),
         (("run", "kudo_fig1", "--backend", "slurm"), 2, "backend must be local or dask"),
         (("run", "kudo_fig1", "--backend", "dask"), 2, "--address of its scheduler"),
@@ -75,6 +78,16 @@ def test_bad_use_says_what_was_received(ibtutor, arguments, code, message):
     assert got == code
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_full_disk_is_one_line(ibtutor, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ibtutor.record.atomic_write", full)
+    code, _, said = ibtutor("run", "kudo_fig1", "--quiet")
+    assert code == 1
+    assert said == "ibtutor: [Errno 28] No space left on device\n"
 
 
 def test_pending_says_what_is_missing(ibtutor):

@@ -1,5 +1,7 @@
 """What a page needs: one line that says what is missing, and how to get it without a new torch."""
 
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
@@ -63,3 +65,20 @@ def test_a_library_without_metadata_counts_as_there(here, monkeypatch):
     here(**{name: version for name, version in HERE.items() if name != "torch"})
     monkeypatch.setattr(provenance, "find_spec", lambda name: object() if name == "torch" else None)
     assert provenance.unmet() == {}
+
+
+# What a run says of its code after somebody committed beside it.
+LATER = """
+from ibtutor import experiments, provenance
+provenance._git = lambda *arguments: "" if "status" in arguments else "f" * 40
+print(provenance.commit() == "f" * 40, provenance.provenance("cpu", 1.0, {})["commit"])
+"""
+
+
+def test_a_commit_made_during_a_run_is_not_that_of_its_code():
+    before = provenance.commit()
+    if before.startswith("release"):
+        pytest.skip("no checkout")
+    run = [sys.executable, "-c", LATER]
+    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["True", before]

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -336,6 +337,63 @@ def test_a_checkpoint_of_other_settings_or_data_is_refused(tmp_path):
     with pytest.raises(train.CheckpointError, match="another model"):
         fit([Run(0.1)], make=partial(models.MLP, 64, (8,), 10), resume=tmp_path)
     fit([Run(0.1)], replace(FAST, eval_batch=7), resume=tmp_path)
+
+
+def _plain_objective(model, inputs, targets, run):
+    return F.cross_entropy(model(inputs), targets)
+
+
+def _weighted_objective(model, inputs, targets, run, weight=1.0, of=F.cross_entropy):
+    return weight * of(model(inputs), targets)
+
+
+def test_a_checkpoint_of_another_objective_is_refused(tmp_path):
+    fit([Run(0.1)], resume=tmp_path, objective=_plain_objective)
+    for other in (None, partial(_weighted_objective, weight=2.0)):
+        with pytest.raises(train.CheckpointError, match="another objective"):
+            fit([Run(0.1)], resume=tmp_path, objective=other)
+    fit([Run(0.1)], resume=tmp_path, objective=_plain_objective)
+    weighted = partial(_weighted_objective, weight=2.0)
+    fit([Run(0.2)], resume=tmp_path, objective=weighted)
+    with pytest.raises(train.CheckpointError, match="another objective"):
+        fit([Run(0.2)], resume=tmp_path, objective=partial(_weighted_objective, weight=3.0))
+
+
+def test_a_checkpoint_from_before_objectives_were_told_goes_on(tmp_path):
+    before = fit([Run(0.1)], resume=tmp_path, objective=_plain_objective)[0]
+    path = next(tmp_path.glob("*.pt"))
+    saved = torch.load(path, weights_only=True)
+    del saved["identity"]["objective"]
+    torch.save(saved, path)
+    assert same(fit([Run(0.1)], resume=tmp_path, objective=_plain_objective)[0], before)
+
+
+def test_an_objective_is_described_alike_in_every_process():
+    from ibtutor._training.plan import describe
+
+    class Objective:
+        pass
+
+    def function():
+        pass
+
+    one, two = (describe(partial(function, Objective(), of=function)) for _ in range(2))
+    assert one == two
+    assert "0x" not in one
+    assert describe(partial(F.cross_entropy, label_smoothing=0.1)).endswith(
+        "cross_entropy()[('label_smoothing', 0.1)]"
+    )
+
+
+def test_numbers_of_numpy_are_read_back(tmp_path):
+    def measure(outputs, run, epoch):
+        return {"share": np.float64(0.5), "pair": (np.int64(epoch), 1), "many": [np.arange(2)]}
+
+    fit([Run(0.1)], resume=tmp_path, measure=measure)
+    (again,) = fit([Run(0.1)], resume=tmp_path, measure=measure)
+    last = again.history[-1]
+    assert [last["share"], last["pair"], last["many"]] == [0.5, (3, 1), [[0, 1]]]
+    assert type(last["share"]) is float
 
 
 def test_a_damaged_checkpoint_says_what_to_do(tmp_path):

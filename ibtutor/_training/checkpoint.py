@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -33,7 +35,13 @@ def checkpoint_path(folder: str | Path | None, group: Sequence[Run]) -> Path | N
     return Path(folder) / f"{name}.pt"
 
 
-def identity(model: nn.Module, task: Task, settings: Settings, group: Sequence[Run]) -> dict:
+def identity(
+    model: nn.Module,
+    task: Task,
+    settings: Settings,
+    group: Sequence[Run],
+    objective: Callable | None = None,
+) -> dict:
     """What must be the same for a checkpoint to be continued, as text that can be compared."""
     fixed = {k: str(v) for k, v in asdict(settings).items() if k not in _CHANGES_NOTHING}
     data = [*task.train, *task.test] + ([] if task.targets is None else [task.targets])
@@ -44,6 +52,7 @@ def identity(model: nn.Module, task: Task, settings: Settings, group: Sequence[R
         "standardization": f"{tuple(task.mean)} {tuple(task.std)}",
         "augment": describe(task.augment),
         "prepare": describe(task.prepare),
+        "objective": describe(objective),
         "runs": "; ".join(f"{run.name} {describe(run.loss)} {run.strength!r}" for run in group),
     }
 
@@ -51,8 +60,19 @@ def identity(model: nn.Module, task: Task, settings: Settings, group: Sequence[R
 def save(path: Path, content: dict) -> None:
     """Write a checkpoint whole, or leave the old one."""
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save(content | {"histories": _without_numpy(content["histories"])}, buffer)
     atomic_write(path, buffer.getvalue())
+
+
+def _without_numpy(value: Any) -> Any:
+    """Numbers of numpy as Python's: `load` takes nothing that could be code."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: _without_numpy(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_without_numpy(item) for item in value)
+    return value
 
 
 def load(path: Path | None, expected: dict) -> dict | None:
@@ -61,7 +81,7 @@ def load(path: Path | None, expected: dict) -> dict | None:
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        found = content["identity"]
+        found = {"objective": expected["objective"]} | content["identity"]  # old ones lack it
     except Exception as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}): delete it to start again"

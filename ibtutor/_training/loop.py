@@ -52,7 +52,7 @@ def train_group(
     """Train runs that share a loop, from their checkpoint if there is one."""
     group = _prepare(make_model, task, runs, settings, device, objective)
     path = checkpoint.checkpoint_path(resume, runs)
-    identity = path and checkpoint.identity(group.replicas.model, task, settings, runs)
+    identity = path and checkpoint.identity(group.replicas.model, task, settings, runs, objective)
     saved = checkpoint.load(path, identity)
     histories: list[list[dict]] = [[] for _ in runs]
     diverged: list[str | None] = [None for _ in runs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -158,13 +159,12 @@ class Task:
 def describe(thing: object) -> str:
     """A name for a function that stays the same from one process to the next."""
     if hasattr(thing, "func"):  # functools.partial
-        keywords = sorted(thing.keywords.items())
-        return f"{describe(thing.func)}{thing.args}{keywords}"
-    return (
-        f"{thing.__module__}.{thing.__qualname__}"
-        if hasattr(thing, "__qualname__")
-        else repr(thing)
-    )
+        text = f"{describe(thing.func)}{thing.args}{sorted(thing.keywords.items())}"
+    elif hasattr(thing, "__qualname__"):
+        text = f"{thing.__module__}.{thing.__qualname__}"
+    else:
+        text = repr(thing)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)  # addresses of objects change
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

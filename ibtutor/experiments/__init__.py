@@ -38,6 +38,9 @@ from ibtutor.experiments._run import (
 )
 from ibtutor.experiments._verdicts import control_word, verdict_table, verdict_word
 from ibtutor.experiments._verify import verify
+from ibtutor.provenance import loaded_commit
+
+loaded_commit()  # read now, and kept
 
 __all__ = [
     "Claim",

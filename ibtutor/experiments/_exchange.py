@@ -18,8 +18,8 @@ def take_in(folder: Path) -> list[dict[str, Any]]:
     """Copy the parts in a folder and those below it to one's own; one row a file.
 
     `state` is taken, there already, or refused: damaged, of other settings, data or network, of no
-    experiment of today, or another result of a part that is there. Nothing is overwritten. A record
-    that becomes complete is written.
+    experiment of today, or of a part that is there with another result or refused itself. Nothing
+    is overwritten. A record that becomes complete is written.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder")
@@ -63,7 +63,7 @@ def _take(path: Path, sweeps: dict[tuple[str, str], Sweep]) -> bool:
     key = part.experiment, part.profile
     sweep = sweeps.setdefault(key, Sweep(*key))
     sweep.check(part)
-    there, _ = sweep.done()
+    there, refused = sweep.done()
     if part.part in there:
         if _content(there[part.part]) == _content(part):
             return False
@@ -72,10 +72,15 @@ def _take(path: Path, sweeps: dict[tuple[str, str], Sweep]) -> bool:
             f"{part.experiment}.{part.profile}: part {part.part} is there already with other "
             f"numbers, from {where['device']}, {where['date']}: that one stays"
         )
+    own = sweep.path(part.part)
+    if own.is_file():
+        raise record.RecordError(
+            f"{own} is there and not in use ({refused[part.part]}): move it away first"
+        )
     for other in there.values():
         if said := other_data(part, other.provenance["data"]):
             raise record.RecordError(f"{part.experiment}.{part.profile}: part {part.part} {said}")
-    _parts.write(sweep.path(part.part), part)
+    _parts.write(own, part)
     return True
 
 

@@ -1,5 +1,6 @@
 """Run experiments in a profile, write their records, and read them back."""
 
+import math
 import os
 import subprocess
 import sys
@@ -43,9 +44,9 @@ def execute(
     `fresh` throws unfinished runs and parts away first. Returns the record's path.
     """
     options = {"device": device, "progress": progress, "fresh": fresh}
-    run_for([experiment], profile, jobs=jobs, address=address, **options)
+    (row,) = run_for([experiment], profile, jobs=jobs, address=address, **options)
     path = record.find(experiment, profile)
-    if path is None:
+    if path is None or row["done"] < row["of"]:
         raise record.RecordError(f"{experiment}.{profile} was not finished")
     return path
 
@@ -66,15 +67,15 @@ def run_for(
     With `jobs` so many processes work side by side; `address` is that of a dask scheduler, whose
     workers do it instead. Records of what is complete are written.
     """
-    if minutes is not None and not minutes > 0:
-        raise ValueError(f"minutes must be above 0, got {minutes:g}")
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise ValueError(f"minutes must be finite and above 0, got {minutes:g}")
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     until = None if minutes is None else time.time() + 60 * minutes
     sweeps = []
     for sweep in [Sweep(experiment, profile) for experiment in experiments]:
         if fresh:
-            sweep.forget()
+            sweep.forget(fresh=True)
         try:
             put_aside_damaged(sweep)
         except record.RecordError as error:
@@ -150,6 +151,7 @@ def finish(sweep: Sweep) -> Path | None:
             arrays=found.arrays,
             parts=found.parts,
         )
+        sweep.fresh().unlink(missing_ok=True)
         if sweep.profile != "paper" or sweep.names == (_parts.WHOLE,):
             sweep.forget()
     return path
@@ -239,7 +241,7 @@ def left(sweeps: Sequence[Sweep], device: str, jobs: int = 1) -> list[dict[str, 
     speed, rows = Speed(device), []
     for sweep in sweeps:
         speed.look(sweep)
-        missing = [] if complete(sweep.experiment, sweep.profile) else sweep.missing()
+        missing = [] if sweep.recorded_since() else sweep.missing()
         seconds = [speed.seconds(sweep, name) for name in missing]
         known = None not in seconds
         rows.append(

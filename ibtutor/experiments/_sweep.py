@@ -39,9 +39,17 @@ class Sweep:
         return self.folder() / f"{file_name(name)}.json"
 
     def find(self, name: str) -> Path | None:
-        """The file of a part: the user's own first, then the one shipped with the package."""
+        """The file of a part: the user's own first, then the one shipped with the package.
+
+        While a sweep is run afresh, shipped ones do not count.
+        """
         shipped = _SHIPPED / "parts" / self.folder().name / f"{file_name(name)}.json"
-        return next((path for path in (self.path(name), shipped) if path.is_file()), None)
+        places = [self.path(name)] if self.fresh().is_file() else [self.path(name), shipped]
+        return next((path for path in places if path.is_file()), None)
+
+    def fresh(self) -> Path:
+        """A file that is there from `forget(fresh=True)` until the record is written."""
+        return self.folder() / ".fresh"
 
     def unfinished(self, name: str) -> Path:
         """The folder in which a part that is not done keeps its state."""
@@ -168,8 +176,13 @@ class Sweep:
             share=_parts.share(self.names, done),
         )
 
-    def forget(self) -> None:
-        """Delete the parts and the state of unfinished ones."""
+    def forget(self, *, fresh: bool = False) -> None:
+        """Delete the parts and the state of unfinished ones; `fresh`: shipped ones, too, are void.
+
+        What is shipped cannot be deleted: it does not count until the record is written.
+        """
+        if fresh:
+            record.atomic_write(self.fresh(), "")
         for name in self.names:
             path = self.path(name)
             path.unlink(missing_ok=True)

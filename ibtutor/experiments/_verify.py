@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +23,10 @@ TOLERANCE = 1e-6  # of a number that does not vary with the seed, absolute or re
 
 @dataclass
 class Number:
-    """One measured number of the fresh run beside the recorded ones."""
+    """One measured number of the fresh run beside the recorded ones.
+
+    `recorded` leaves out seeds that gave NaN; `undefined` says whether one did.
+    """
 
     setting: str
     quantity: str
@@ -31,12 +34,19 @@ class Number:
     recorded: dict[int, float]
     now: float
     tolerance: float
+    undefined: bool = False
     allowed: float = field(default=math.nan)
     center: float = field(default=math.nan)
 
     @property
     def varies(self) -> bool:
         return len(self.recorded) > 1 and len(set(self.recorded.values())) > 1
+
+    @property
+    def drifted(self) -> bool:
+        if math.isnan(self.now):
+            return not self.undefined
+        return not abs(self.now - self.center) <= self.allowed
 
     def row(self) -> dict[str, Any]:
         return {
@@ -45,7 +55,7 @@ class Number:
             "recorded": self.center,
             "now": self.now,
             "allowed": self.allowed,
-            "drifted": not abs(self.now - self.center) <= self.allowed,
+            "drifted": self.drifted,
         }
 
 
@@ -64,15 +74,29 @@ def verify(
     one fresh seed would fall (see `_interval`; over the whole record the chance of a false alarm
     is at most 1 in 100). One that does not vary with the seed may move by 1e-6, absolute or
     relative, or by what the module's `tolerances(row, rows)` says of that row (infinite: it is not
-    determined, and not compared). Only the last epoch is compared: on the way there, training is
-    too erratic to judge. A module with `SAME_NUMBERS = True` draws and sums such that a seed gives
-    the same numbers everywhere: there each number is compared with its own.
+    determined, and not compared). NaN has not drifted where a recorded seed gave it, too. Only the
+    last epoch is compared: on the way there, training is too erratic to judge. A module with
+    `SAME_NUMBERS = True` draws and sums such that a seed gives the same numbers everywhere: there
+    each number is compared with its own.
 
     Returns one row a number that was compared; the outcome is kept beside the record, so that the
     ledger shows it.
+
+    Raises
+    ------
+    ValueError
+        The record has no such seed.
+    RecordError
+        There is no record, or it is unfinished.
     """
     best = recorded(experiment, profile)
+    if best.share:
+        raise record.RecordError(
+            f"{experiment}.{best.profile} is unfinished ({best.share}): finish it, or name a "
+            "complete profile"
+        )
     chosen = profile_config(experiment, best.profile)
+    record.read(experiment, best.profile, asdict(chosen))  # all parts without a record are none
     if seed not in getattr(chosen, "seeds", (0,)):
         raise ValueError(f"seed must be one of the record's {chosen.seeds}, got {seed}")
     if hasattr(chosen, "seeds"):
@@ -171,15 +195,17 @@ def _numbers(
 ) -> list[Number]:
     setting = ", ".join(f"{k}={v}" for k, v in names.key(row))
     if not peers:
-        return [Number(setting, "(not in the record)", (), {}, math.nan, 0.0, 0.0)]
+        return [Number(setting, "(not in the record)", (), {}, math.nan, 0.0)]
     found = []
     for quantity, now in names.measured(row).items():
-        values = {p.get("seed", 0): float(p[quantity]) for p in peers if quantity in p}
+        told = [p for p in peers if isinstance(p.get(quantity), int | float)]
+        values = {p.get("seed", 0): float(p[quantity]) for p in told if not math.isnan(p[quantity])}
         size = max((abs(value) for value in values.values()), default=0.0)
         tolerance = tolerances.get(quantity, TOLERANCE * max(1.0, size))
         if math.isinf(tolerance):
             continue  # not determined
-        found.append(Number(setting, quantity, (quantity, _strings(row)), values, now, tolerance))
+        family, undefined = (quantity, _strings(row)), any(math.isnan(p[quantity]) for p in told)
+        found.append(Number(setting, quantity, family, values, now, tolerance, undefined))
     return found
 
 

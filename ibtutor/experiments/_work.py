@@ -75,9 +75,15 @@ def _lock(path: Path, wait: bool) -> Any:
                 return file
         except FileNotFoundError:
             pass  # its last owner has just deleted it: make a new one
-        except OSError:
+        except BlockingIOError:
             file.close()
             return None
+        except OSError as error:
+            file.close()
+            raise record.RecordError(
+                f"cannot lock {path} ({error.strerror or error}); set IBTUTOR_RECORDS to a local "
+                "disk"
+            ) from error
         file.close()
 
 
@@ -128,7 +134,10 @@ class Speed:
     """How long parts take on this device, from those that are done."""
 
     def __init__(self, device: str):
-        self.device = device_name(device)
+        try:
+            self.device = device_name(device)
+        except (RuntimeError, AssertionError):  # only a cluster's workers have it
+            self.device = None
         self.seen: dict[Path, tuple[str, float] | None] = {}
 
     def look(self, sweep: Sweep) -> None:

@@ -1,5 +1,6 @@
 """Sweeps in parts: what a part is, what is refused, time that runs out, and work that is shared."""
 
+import shutil
 import sys
 from dataclasses import replace
 
@@ -229,6 +230,45 @@ def test_a_card_without_enough_memory_is_one_message(own, monkeypatch, capsys):
     assert error.count("\n") == 1
 
 
+def test_fresh_runs_what_is_shipped_again(own, monkeypatch):
+    """Also in a later call, beside other processes, and although a record is there."""
+    made(6)
+    experiments.execute(ID, "smoke", progress=False)
+    made(6)
+    shipped, mine = own / "shipped", own / "mine"
+    shipped.mkdir()
+    (own / "records").rename(shipped / "records")
+    monkeypatch.setattr("ibtutor.experiments._sweep._SHIPPED", shipped / "records")
+    monkeypatch.setattr(record, "_PACKAGE", shipped)
+    monkeypatch.setenv("IBTUTOR_RECORDS", str(mine))
+    assert Sweep(ID, "smoke").missing() == []
+    assert experiments.complete(ID, "smoke")
+
+    plain, calls = mnist.run_part, []
+
+    def counted(config, part, **options):
+        calls.append(part)
+        if len(calls) == 3:
+            raise RuntimeError("the third fails")
+        return plain(config, part, **options)
+
+    monkeypatch.setattr(mnist, "run_part", counted)
+    with pytest.raises(RuntimeError, match="the third fails"):
+        experiments.run_for([ID], "smoke", progress=False, fresh=True)
+    monkeypatch.setattr(_run, "work", lambda *arguments, **options: None)  # no time is left
+    (row,) = experiments.run_for([ID], "smoke", progress=False)
+    assert (row["done"], row["of"]) == (2, 6)
+    with pytest.raises(record.RecordError, match="was not finished"):
+        experiments.execute(ID, "smoke", progress=False)
+    monkeypatch.setattr(_run, "work", _work.work)
+    (row,) = experiments.run_for([ID], "smoke", progress=False)
+    assert (row["done"], row["of"]) == (6, 6)
+    assert calls == [*names()[:3], *names()[2:]]
+    assert record.find(ID, "smoke").parent == mine
+    assert not (mine / "parts").exists()
+    assert Sweep(ID, "smoke").missing() == []  # the shipped ones count again
+
+
 # --- an unfinished record ------------------------------------------------------------------------
 
 
@@ -329,6 +369,26 @@ def test_parts_are_taken_in_after_the_same_checks(own, monkeypatch):
     assert len(sweep.missing()) == 3
     rows = experiments.take_in(own / "sent")
     assert [row["state"] for row in rows].count("there already") == 2
+
+
+def test_a_part_of_ones_own_that_is_refused_is_not_overwritten(own):
+    sweep = made(2)
+    shutil.copytree(own / "records" / "parts", own / "sent")
+    path = sweep.path(names()[0])
+    mine = _parts.read(path)
+    settings = mine.identity | {"config": mine.identity["config"] | {"lr": 7.0}}
+    _parts.write(path, replace(mine, identity=settings))
+    text = path.read_text()
+    rows = {row["file"].split("/")[-1]: row for row in experiments.take_in(own / "sent")}
+    row = rows[path.name]
+    assert row["state"] == "refused"
+    assert str(path) in row["detail"]
+    assert "lr: 7.0, now 0.001" in row["detail"]
+    assert "move it away first" in row["detail"]
+    assert path.read_text() == text
+    path.rename(own / "away")
+    experiments.take_in(own / "sent")
+    assert _parts.read(path) == mine
 
 
 def test_parts_that_make_a_record_complete_write_it(own, monkeypatch):

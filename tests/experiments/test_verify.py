@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from ibtutor import experiments, record
-from ibtutor.experiments import _interval, _verify
+from ibtutor.experiments import _interval, _verify, _work
+from ibtutor.experiments._sweep import Sweep
+from ibtutor.experiments.kirsch import fig3_permuted_mnist as mnist
 from ibtutor.experiments.kudo import fig3_cifar10 as fig3
 from ibtutor.experiments.kudo import fig4_cifar10h as fig4
 
@@ -122,6 +124,27 @@ def test_a_module_whose_seeds_repeat_compares_each_with_itself():
     assert len(drifted(_verify.compare(rows, swapped, module))) == 2
 
 
+def test_what_was_undefined_may_be_so_again():
+    nan = math.nan
+    rows = [{"arm": "a", "alpha": 0.1, "seed": s, "x": 1 + 0.1 * s, "y": nan} for s in range(3)]
+    rows += [row | {"alpha": 0.5, "y": 0.1 * row["seed"]} for row in rows]
+    rows[3]["y"] = nan  # one seed of the second setting
+    again = [rows[0], rows[3]]
+    compared = _verify.compare(rows, again)
+    assert len(compared) == 4
+    assert not drifted(compared)
+    found = _verify.compare(rows, [rows[0] | {"y": 1.0}, rows[3] | {"x": nan, "y": 0.1}])
+    assert [(r["quantity"], r["drifted"]) for r in found] == [
+        ("x", False),
+        ("y", True),
+        ("x", True),
+        ("y", False),
+    ]
+    for absent in ({}, {"y": None}):
+        kept = [{k: v for k, v in row.items() if k != "y"} | absent for row in rows]
+        assert [r["quantity"] for r in drifted(_verify.compare(kept, again))] == ["y", "y"]
+
+
 # --- what must not pass --------------------------------------------------------------------------
 
 SMALL = replace(
@@ -211,6 +234,25 @@ def test_verify_confirms_and_marks_drift(own_records):
     drifted = [r for r in experiments.verify("kudo_fig1", "quick", progress=False) if r["drifted"]]
     assert {row["quantity"] for row in drifted} == {"i_ty"}
     assert record.read_drift("kudo_fig1", "quick")
+
+
+def test_verify_refuses_an_unfinished_record_before_it_runs(own_records, monkeypatch):
+    def run(*arguments, **options):
+        raise AssertionError("it ran")
+
+    tiny = {"width": 16, "num_categories": 10, "train_images": 300, "test_images": 100}
+    monkeypatch.setattr(mnist, "SMOKE", replace(mnist.SMOKE, seeds=(0,), epochs=1, **tiny))
+    monkeypatch.setattr(mnist, "run", run)
+    sweep = Sweep("kirsch_fig3_permuted_mnist", "smoke")
+    first, *others = sweep.names
+    _work.run_one(sweep, first, device="cpu", progress=False)
+    said = r"kirsch_fig3_permuted_mnist\.smoke is unfinished \(1 of 3 parts\): finish it, or name"
+    with pytest.raises(record.RecordError, match=said):
+        experiments.verify("kirsch_fig3_permuted_mnist", "smoke", progress=False)
+    for name in others:
+        _work.run_one(sweep, name, device="cpu", progress=False)
+    with pytest.raises(record.RecordError, match="no smoke record"):
+        experiments.verify("kirsch_fig3_permuted_mnist", "smoke", progress=False)
 
 
 def test_verify_needs_a_recorded_seed(own_records):

@@ -1,6 +1,8 @@
 """Work on parts: time that runs out, and processes that share it, are killed and go on."""
 
+import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -48,8 +50,11 @@ def made(count=6):
 
 
 def test_no_time_and_no_jobs_are_refused(own):
-    with pytest.raises(ValueError, match="minutes must be above 0, got 0"):
+    with pytest.raises(ValueError, match="minutes must be finite and above 0, got 0"):
         experiments.run_for([ID], "smoke", minutes=0)
+    for minutes in (math.inf, math.nan):
+        with pytest.raises(ValueError, match=f"minutes must be finite .* got {minutes}"):
+            experiments.run_for([ID], "smoke", minutes=minutes)
     with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
         experiments.run_for([ID], "smoke", jobs=0)
 
@@ -108,6 +113,14 @@ def test_a_checkpoint_shortens_the_estimate(own):
     assert _work.progress_of(sweep, names()[1]) == (30.0, 0.0)
 
 
+def test_a_card_that_only_the_workers_have_leaves_the_hours_open(own):
+    sweep = made(1)
+    number = torch.cuda.device_count()  # one more than there are
+    (row,) = _run.left([sweep], f"cuda:{number}")
+    assert row["hours left"] is None
+    assert (row["done"], row["of"]) == (1, 6)
+
+
 # --- several processes ---------------------------------------------------------------------------
 
 
@@ -129,6 +142,16 @@ def test_a_lock_dies_with_its_owner(tmp_path):
         with _work.locked(path) as again:
             assert not again
     assert not path.exists()
+
+
+def test_a_disk_without_locks_is_told_and_not_waited_for(tmp_path, monkeypatch):
+    def unsupported(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(_work.fcntl, "flock", unsupported)
+    said = r"cannot lock .*part\.lock \(No locks available\); set IBTUTOR_RECORDS to a local disk"
+    with pytest.raises(record.RecordError, match=said), _work.locked(tmp_path / "part.lock"):
+        pass
 
 
 # Forks a process for each line it reads; two runs of one sweep, a checkpoint after every epoch.

@@ -151,7 +151,7 @@ def train_one(
     `encoder(outputs)` builds the untrained encoder with that many outputs.
     """
     seed, name, gamma = split_name(part)
-    learned, networks, scaled = name in BOTTLENECKS, [], []
+    learned, networks = name in BOTTLENECKS, []
     logged = epochs_to_log(config.epochs)
 
     def network() -> Network:
@@ -162,11 +162,6 @@ def train_one(
     def measure(outputs, run, epoch):
         if epoch not in logged:
             return {}
-        if name == NONE and epoch == config.epochs:
-            scaled.extend(
-                {"gamma": factor} | measured(networks[-1], outputs, config, device, factor)
-                for factor in FACTORS
-            )
         return measured(networks[-1], outputs, config, device)
 
     (done,) = train.fit(
@@ -186,7 +181,18 @@ def train_one(
         for entry in done.history
         if "h_z" in entry
     ]
-    return rows + [said | {"regularizer": SCALED, "epoch": config.epochs} | row for row in scaled]
+    if name != NONE or done.history[-1]["epoch"] != config.epochs:
+        return rows
+    # From what was trained, not while training: a run that resumes from its end needs them, too.
+    outputs = train.Outputs(
+        done.train_logits, task.train[1].cpu(), done.test_logits, done.test_labels
+    )
+    model = done.load(networks[-1])
+    scaled = said | {"regularizer": SCALED, "epoch": config.epochs}
+    return rows + [
+        scaled | {"gamma": factor} | measured(model, outputs, config, device, factor)
+        for factor in FACTORS
+    ]
 
 
 def epochs_to_log(epochs: int) -> tuple[int, ...]:

@@ -157,6 +157,24 @@ def test_parts_one_by_one_are_the_whole_and_missing_ones_are_left_out(tiny):
     assert fig5.assemble(TINY, {}).rows == []
 
 
+def test_a_run_killed_behind_its_last_checkpoint_has_all_its_rows(tiny, tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    plain = train.fit
+
+    def killed(*arguments, **options):
+        plain(*arguments, **options)
+        raise Killed
+
+    monkeypatch.setattr(train, "fit", killed)
+    with pytest.raises(Killed):
+        fig5.run_part(TINY, "seed0-none", progress=False, resume=tmp_path)
+    monkeypatch.setattr(train, "fit", plain)
+    resumed = fig5.run_part(TINY, "seed0-none", progress=False, resume=tmp_path)
+    assert resumed.rows == [r for r in tiny.rows if r["regularizer"] in (NONE, SCALED)]
+
+
 def test_names_of_parts_are_read_back():
     for config in (fig5.Config(), fig5.QUICK, fig5.SMOKE):
         read = [surrogate.split_name(name) for name in fig5.parts(config)]
