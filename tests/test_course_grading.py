@@ -6,7 +6,9 @@ Slow, and nbgrader is a teacher's extra: `pip install 'ibtutor[course]'`, then
 
 import copy
 import csv
+import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -204,7 +206,22 @@ def test_students_are_files_or_folders(tmp_path):
     (tmp_path / "bo" / ".ipynb_checkpoints").mkdir()
     nbformat.write(notebook(), tmp_path / "bo" / ".ipynb_checkpoints" / "old.ipynb")
     found = grading.submissions(tmp_path)
-    assert {name: len(paths) for name, paths in found.items()} == {"ann_lee": 1, "bo": 1, "cy": 0}
+    assert {name: len(paths) for name, paths in found.items()} == {"ann lee": 1, "bo": 1, "cy": 0}
+
+
+def test_a_student_is_one_row_whatever_the_name(tmp_path):
+    (tmp_path / "Ann Lee").mkdir()
+    nbformat.write(notebook(), tmp_path / "Ann Lee" / "assignment_1.ipynb")
+    (tmp_path / "Bo (late)").mkdir()
+    found = grading.submissions(tmp_path)
+    assert {name: len(paths) for name, paths in found.items()} == {"Ann Lee": 1, "Bo (late)": 0}
+
+
+def test_two_names_that_are_one_to_nbgrader_are_both_named(tmp_path):
+    nbformat.write(notebook(), tmp_path / "Ann Lee.ipynb")
+    (tmp_path / "Ann_Lee").mkdir()
+    with pytest.raises(ValueError, match=r"got 'Ann Lee' and 'Ann_Lee' in .*: rename one"):
+        grading.submissions(tmp_path)
 
 
 def test_a_folder_without_notebooks_is_named(tmp_path):
@@ -214,10 +231,11 @@ def test_a_folder_without_notebooks_is_named(tmp_path):
         grading.submissions(tmp_path / "nowhere")
 
 
-def test_a_table_that_exists_is_kept(tmp_path):
+def test_a_table_that_exists_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "program", list)
     nbformat.write(notebook(), tmp_path / "ann.ipynb")
     (tmp_path / "grades.csv").write_text("mine")
-    with pytest.raises(ValueError, match="expected a new file for the scores"):
+    with pytest.raises(ValueError, match=r"expected a new file for the scores, got .*File exists"):
         grading.grade("assignment_1", tmp_path, tmp_path / "grades.csv")
     assert (tmp_path / "grades.csv").read_text() == "mine"
 
@@ -237,6 +255,59 @@ class Course(grading._Course):
 
     def _call(self, arguments, limit):
         return self.answer
+
+
+class Quick(Course):
+    """nbgrader replaced by one that runs nothing and gives each submission five points."""
+
+    def __init__(self, home, *rest):
+        super().__init__(home, None)
+        self.of, self.by_hand = 7, 1
+
+    def _call(self, arguments, limit):
+        submitted, autograded = self.home / "submitted", self.home / "autograded"
+        if arguments[0] == "autograde":
+            shutil.copytree(submitted / arguments[-1], autograded / arguments[-1])
+        else:
+            sent = sorted(path.name for path in submitted.iterdir())
+            rows = ["student_id,assignment,score", *(f"{name},assignment_1,5" for name in sent)]
+            Path(arguments[-1]).write_text("\n".join(rows))
+        return grading.subprocess.CompletedProcess(arguments, 0, "")
+
+
+@pytest.fixture
+def quick(tmp_path, monkeypatch):
+    monkeypatch.setattr(grading, "_Course", Quick)
+    monkeypatch.setattr(grading, "program", list)
+    (tmp_path / "sent").mkdir()
+    nbformat.write(notebook(), tmp_path / "sent" / "Ann Lee.ipynb")
+    return tmp_path
+
+
+def test_the_table_has_the_names_as_they_were_sent(quick):
+    out = quick / "week1" / "scores.csv"  # in the folder that is kept, too
+    rows = grading.grade("assignment_1", quick / "sent", out, keep=out.parent)
+    assert [(row["student"], row["score"], row["note"]) for row in rows] == [("Ann Lee", 5.0, "")]
+    assert (out.parent / "submitted" / "Ann_Lee").is_dir()
+    with out.open(newline="") as file:
+        assert [row["student"] for row in csv.DictReader(file)] == ["Ann Lee"]
+
+
+def test_a_table_that_cannot_be_written_is_named_before_anybody_is_graded(quick, monkeypatch):
+    monkeypatch.setattr(Quick, "run", lambda *a: pytest.fail("graded"))
+    out = quick / "sent" / "Ann Lee.ipynb" / "below" / "grades.csv"
+    with pytest.raises(ValueError, match=r"new file for the scores, got .*Not a directory: .*Ann"):
+        grading.grade("assignment_1", quick / "sent", out)
+
+
+def test_a_grading_that_fails_leaves_no_table(quick, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Quick, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        grading.grade("assignment_1", quick / "sent", quick / "grades.csv")
+    assert not (quick / "grades.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ibtutor.course import assignments, source
 from ibtutor.course.kernels import NEVER_STARTED, STARTS, kill_tree
@@ -52,17 +53,17 @@ def grade(
     `folder` holds `STUDENT.ipynb`, or a folder a student with one notebook, whatever its name. A
     cell may take `seconds`, a student's kernel `gigabytes`. `keep` names an empty or new folder
     for nbgrader's course: the graded notebooks with outputs, for feedback and written answers.
+    There, names have `_` in place of spaces and other signs; in the table they stay as they are.
 
     Raises
     ------
     ValueError
-        No such assignment, no submission, or a file that would be overwritten.
+        No such assignment, no submission, two students of one name, or a table that exists or
+        cannot be written: `out` is opened before the work and removed if the work fails.
     RuntimeError
         nbgrader is not installed.
     """
     given = assignments.named(assignment, _folder_of_assignments(book))
-    if out.exists():
-        raise ValueError(f"expected a new file for the scores, got {out}, which exists")
     found = submissions(folder)
     nbgrader = program()
     with contextlib.ExitStack() as stack:
@@ -71,16 +72,32 @@ def grade(
             if keep
             else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ibtutor-grade-")))
         )
+        file = stack.enter_context(_new_table(out))
         course = _Course(home.resolve(), given, nbgrader, seconds, gigabytes)
         notes = {student: course.run(student, paths) for student, paths in found.items()}
         scores = course.scores()
         rows = [course.row(student, scores, said) for student, said in notes.items()]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("x", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, FIELDS)
         table.writeheader()
         table.writerows(rows)
     return rows
+
+
+@contextlib.contextmanager
+def _new_table(out: Path) -> Iterator[TextIO]:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        file = out.open("x", newline="", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(
+            f"expected a new file for the scores, got {out} ({error.strerror}: {error.filename})"
+        ) from error
+    try:
+        with file:
+            yield file
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
 
 
 def _folder_of_assignments(book: Path | None) -> Path:
@@ -111,7 +128,7 @@ def submissions(folder: Path) -> dict[str, list[Path]]:
     Raises
     ------
     ValueError
-        The folder does not exist or holds no notebook.
+        The folder does not exist or holds no notebook, or two names are one to nbgrader.
     """
     if not folder.is_dir():
         raise ValueError(f"expected a folder of submissions, got {folder}")
@@ -119,14 +136,26 @@ def submissions(folder: Path) -> dict[str, list[Path]]:
     for path in sorted(folder.rglob("*.ipynb")):
         parts = path.relative_to(folder).parts
         if ".ipynb_checkpoints" not in parts:
-            name = re.sub(r"[^\w.-]+", "_", parts[0] if len(parts) > 1 else path.stem)
-            found.setdefault(name, []).append(path)
+            found.setdefault(parts[0] if len(parts) > 1 else path.stem, []).append(path)
     empty = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     for path in empty:
         found.setdefault(path.name, [])
     if not any(found.values()):
         raise ValueError(f"no notebook (*.ipynb) in {folder}")
+    owners: dict[str, str] = {}
+    for name in sorted(found):
+        other = owners.setdefault(_identity(name), name)
+        if other != name:
+            raise ValueError(
+                f"expected names that differ by more than spaces and signs, got {other!r} and "
+                f"{name!r} in {folder}: rename one"
+            )
     return dict(sorted(found.items()))
+
+
+def _identity(student: str) -> str:
+    """The name of a student that nbgrader, its folders and its database get."""
+    return re.sub(r"[^\w.-]+", "_", student)
 
 
 class _Course:
@@ -151,7 +180,7 @@ class _Course:
 
     def row(self, student: str, scores: dict[str, float], notes: list[str]) -> dict[str, Any]:
         """The line of a student in the table; there is one, whatever was sent."""
-        score = scores.get(student, 0.0)
+        score = scores.get(_identity(student), 0.0)
         values = (student, self.given.name, score, self.of, self.by_hand, "; ".join(notes))
         return dict(zip(FIELDS, values, strict=True))
 
@@ -172,19 +201,20 @@ class _Course:
             return [*notes, f"not a notebook: {type(error).__name__}"]
         notebook, mended = rebuilt(sent, self.release)
         notes += mended
-        place = self.home / "submitted" / student / self.given.name
+        identity = _identity(student)
+        place = self.home / "submitted" / identity / self.given.name
         place.mkdir(parents=True)
         nbformat.write(notebook, place / f"{self.given.name}.ipynb")
         cells = sum(cell.cell_type == "code" for cell in notebook.cells)
         for _ in range(STARTS):
             done = self._call(
-                ["autograde", self.given.name, "--create", "--student", student],
+                ["autograde", self.given.name, "--create", "--student", identity],
                 limit=START + self.seconds * (cells + 1),
             )
             unstarted = done is not None and NEVER_STARTED.search(done.stdout)
             if not unstarted:
                 break
-        graded = self.home / "autograded" / student / self.given.name / f"{self.given.name}.ipynb"
+        graded = self.home / "autograded" / identity / self.given.name / f"{self.given.name}.ipynb"
         if done is None or done.returncode or not graded.exists():
             ended = "no kernel could be started" if unstarted else "the kernel died"
             why = "took longer than its limit" if done is None else ended
@@ -192,8 +222,8 @@ class _Course:
         return notes + _what_failed(nbformat.read(graded, as_version=4))
 
     def scores(self) -> dict[str, float]:
-        """The points that nbgrader gave, by student."""
-        table = self.home / "scores.csv"
+        """The points that nbgrader gave, by identity."""
+        table = self.home / "nbgrader_export.csv"
         done = self._call(["export", "--to", str(table)], limit=300)
         if done is None or done.returncode or not table.exists():
             raise RuntimeError(f"nbgrader gave no scores: {_last(done.stdout) if done else ''}")

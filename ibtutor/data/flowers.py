@@ -24,8 +24,8 @@ def flowers102(split: str = "train", size: int = 224) -> Split:
     and 819 images, H(Y) = 4.5003 nats on its training part: "kaggle-train", "kaggle-val" and
     "kaggle-test" need `kaggle-split.npy` (the part 0, 1 or 2 of image 1 to 8,189) beside the
     photographs. The short side is resized to `size` (bicubic) and the center is kept; the result
-    is cached, so only the first call decodes. Raises DataError if a file is missing or damaged.
-    Source: Nilsback and Zisserman 2008.
+    is cached, so only the first call decodes. Raises DataError if a file is missing or cannot be
+    read, or if the labels or splits are not those published. Source: Nilsback and Zisserman 2008.
     """
     if split not in (*_OFFICIAL, *_KAGGLE):
         raise ValueError(f"split must be one of {[*_OFFICIAL, *_KAGGLE]}, got {split!r}")
@@ -36,11 +36,12 @@ def flowers102(split: str = "train", size: int = 224) -> Split:
     cache = folder / f"{split}-{size}.npy"
     if not cache.is_file():
         _write_cache(folder, ids, size, cache)
-    images = np.load(cache)
+    remedy = "delete it, it is made again"
+    images = _load(cache, remedy)
     if images.shape != (len(ids), 3, size, size) or images.dtype != np.uint8:
         raise DataError(
             f"{cache} holds {images.dtype} of shape {images.shape}, not {len(ids)} images of "
-            f"{size} pixels: delete it, it is made again"
+            f"{size} pixels: {remedy}"
         )
     return Split(torch.from_numpy(images), torch.from_numpy(labels))
 
@@ -57,8 +58,20 @@ def _members(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
             raise DataError(
                 f"{split} needs {path} (the part of image 1 to 8,189), not published here"
             )
-        ids = np.flatnonzero(np.load(path) == _KAGGLE[split]) + 1
+        parts = _load(path, "copy it again")
+        if parts.shape != all_labels.shape:
+            raise DataError(
+                f"{path} holds parts of shape {parts.shape}, not {all_labels.shape}: copy it again"
+            )
+        ids = np.flatnonzero(parts == _KAGGLE[split]) + 1
     return ids, all_labels[ids - 1]
+
+
+def _load(path: Path, remedy: str) -> np.ndarray:
+    try:
+        return np.load(path)
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}: {remedy}") from error
 
 
 def _write_cache(folder: Path, ids: np.ndarray, size: int, cache: Path) -> None:

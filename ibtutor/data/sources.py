@@ -17,7 +17,7 @@ class Source:
     files: dict[str, str]
     fetch: Callable[[Path], None]  # writes staging/folder, verified, or raises
     needs: str = "pip install torchvision"
-    inspect: Callable[[Path, str], tuple[str, Path, str]] | None = None  # beyond checksums
+    inspect: Callable[[Path, str], tuple[str, Path, str, int]] | None = None  # beyond checksums
 
 
 def _torchvision(name: str, **arguments: object) -> Callable[[Path], None]:
@@ -50,18 +50,23 @@ def _fetch_cifar10h(staging: Path) -> None:
     raise nothing
 
 
-def _inspect_flowers(folder: Path, hint: str) -> tuple[str, Path, str]:
+def _inspect_flowers(folder: Path, hint: str) -> tuple[str, Path, str, int]:
     """Flowers may be here in part: the official training split alone is enough for the book."""
     from scipy.io import loadmat
 
-    here = {int(path.stem[-5:]) for path in (folder / "jpg").glob("image_*.jpg")}
-    train = set(loadmat(folder / "setid.mat", squeeze_me=True)["trnid"].tolist())
+    here = {path.name for path in (folder / "jpg").glob("image_*.jpg")}
+    parts = loadmat(folder / "setid.mat")
+    train, *others = (
+        {f"image_{i:05d}.jpg" for i in parts[key].ravel()} for key in ("trnid", "valid", "tstid")
+    )
+    whole = train.union(*others)
+    lacking = len(whole - here)
     if not train <= here:
-        lacking = min(train - here)
-        message = f"no jpg/image_{lacking:05d}.jpg in {folder}. {hint}"
-        return "missing", folder, message
-    part = "whole" if len(here) == 8189 else f"{len(here):,} of 8,189 images, training split whole"
-    return "ok", folder, f"{part}, in {folder}"
+        message = f"no jpg/{min(train - here)} in {folder}. {hint}"
+        return "missing", folder, message, lacking
+    part = f"{len(whole & here):,} of {len(whole):,} images, training split whole, in {folder}"
+    message = f"{part}. {hint} for the others" if lacking else f"whole, in {folder}"
+    return "ok", folder, message, lacking
 
 
 CIFAR10H_SHA256 = "9b36b4550349af56c79083356312eb4af856cc5fd3caf1f669d40b9d0bbb69ff"

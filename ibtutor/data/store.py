@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
+import functools
 import hashlib
 import os
 import shutil
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,12 +26,16 @@ class DataError(RuntimeError):
 
 
 class Status(NamedTuple):
-    """`state` is "ok", "missing" or "corrupt"; `message` says what to do about it."""
+    """`state` is "ok", "missing" or "corrupt"; `message` says what to do about it.
+
+    `lacking` counts files that a set can be opened without and `get` would fetch.
+    """
 
     name: str
     state: str
     path: Path
     message: str
+    lacking: int = 0
 
 
 def root() -> Path:
@@ -67,19 +74,9 @@ def check(name: str) -> Status:
     source = _source(name)
     folder = root() / source.folder
     hint = f"Run: ibtutor data get {name}"
-    missing = [file for file in source.files if not (folder / file).is_file()]
-    if missing:
-        rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        return Status(name, "missing", folder, f"no {missing[0]}{rest} in {folder}. {hint}")
-    for file, expected in source.files.items():
-        found = _digest(folder / file, expected)
-        if found != expected:
-            return Status(
-                name,
-                "corrupt",
-                folder,
-                f"{folder / file} has checksum {found}, not {expected}. {hint}",
-            )
+    state, found = _files(source, folder, _digest)
+    if state != "ok":
+        return Status(name, state, folder, f"{found}. {hint}")
     return Status(name, *source.inspect(folder, hint)) if source.inspect else _ok(name, folder)
 
 
@@ -88,15 +85,17 @@ def get(name: str) -> Path:
 
     The files are downloaded and checked in a folder beside their place and moved there only when
     whole, so a download that was cut off leaves nothing half done and starts again cleanly.
-    Damaged files are set aside as `FOLDER.corrupt`. Raises DataError if there is no network or
-    the checksum is wrong, ValueError for an unknown name.
+    Damaged files are set aside in `FOLDER.corrupt`; what no download brings stays. Raises DataError
+    if there is no network, the checksum is wrong or the folder cannot be written, ValueError for
+    an unknown name.
     """
     status = check(name)
-    if status.state == "ok":
+    if status.state == "ok" and not status.lacking:
         return status.path
     source = _source(name)
     staging = root() / f".{name}.partial"
-    staging.mkdir(parents=True, exist_ok=True)
+    with _writing(staging):
+        staging.mkdir(parents=True, exist_ok=True)
     try:
         with contextlib.redirect_stderr(_progress.stream()):
             source.fetch(staging)
@@ -108,7 +107,8 @@ def get(name: str) -> Path:
             f"{name} (--verbose says more); without one, copy the folder {source.folder} from "
             f"another machine into {root()}"
         ) from error
-    _move_into_place(staging / source.folder, status.path)
+    with _writing(status.path):
+        _move_into_place(staging / source.folder, status.path)
     shutil.rmtree(staging, ignore_errors=True)
     after = check(name)
     if after.state != "ok":
@@ -117,19 +117,35 @@ def get(name: str) -> Path:
 
 
 def ready(name: str) -> Path:
-    """The folder of `name`, or a DataError that says which file lacks and what to run.
+    """The folder of `name`, or a DataError that says which file lacks or is damaged.
 
-    Looks whether the files are there, which is fast; `check` also reads them.
+    Compares checksums as `check` does, but reads a file again only if its time or size changed.
     """
     source = _source(name)
     folder = root() / source.folder
-    for file in source.files:
-        if not (folder / file).is_file():
-            raise DataError(
-                f"{name} is not here: no {file} in {folder}. Run: ibtutor data get {name} "
-                "(or set IBTUTOR_DATA to the folder that has it)"
-            )
+    state, found = _files(source, folder, _digest_once)
+    if state != "ok":
+        raise DataError(
+            f"{name} is {'not here' if state == 'missing' else 'damaged'}: {found}. Run: ibtutor "
+            f"data get {name} (or set IBTUTOR_DATA to the folder that has it)"
+        )
     return folder
+
+
+def _files(source: Source, folder: Path, digest: Callable[[Path, str], str]) -> tuple[str, str]:
+    """The state of the listed files, and what is wrong with them."""
+    missing = [file for file in source.files if not os.path.isfile(folder / file)]
+    if missing:
+        rest = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return "missing", f"no {missing[0]}{rest} in {folder}"
+    for file, expected in source.files.items():
+        try:
+            found = digest(folder / file, expected)
+        except OSError as error:
+            return "corrupt", f"{folder / file} cannot be read: {error.strerror}"
+        if found != expected:
+            return "corrupt", f"{folder / file} has checksum {found}, not {expected}"
+    return "ok", ""
 
 
 def _source(name: str) -> Source:
@@ -156,10 +172,39 @@ def _digest(path: Path, like: str) -> str:
         return hashlib.file_digest(file, "md5" if len(like) == 32 else "sha256").hexdigest()
 
 
+def _digest_once(path: Path, like: str) -> str:
+    found = path.stat()
+    return _digest_as_of(path, like, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest_as_of(path: Path, like: str, time: int, size: int) -> str:
+    return _digest(path, like)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be written: {error.strerror or error}. Set IBTUTOR_DATA to a folder "
+            "that can"
+        ) from error
+
+
 def _move_into_place(new: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists():
-        aside = place.with_name(place.name + ".corrupt")
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(place, aside)
-    os.replace(new, place)
+    """Move file by file: what lies in `place` beside the download is somebody's, and stays."""
+    aside = place.with_name(place.name + ".corrupt")
+    for file in sorted(path for path in new.rglob("*") if path.is_file()):
+        name = file.relative_to(new)
+        if (place / name).is_file():
+            if filecmp.cmp(file, place / name, shallow=False):
+                continue
+            _move(place / name, aside / name)
+        _move(file, place / name)
+
+
+def _move(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(file, target)  # the folder of a set may be a link to another disk

@@ -1,6 +1,8 @@
 """Flowers-102 from a folder of small photographs."""
 
+import dataclasses
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
@@ -27,8 +29,13 @@ def flowers(tmp_path, monkeypatch):
         name: hashlib.md5((folder / name).read_bytes()).hexdigest()
         for name in ("imagelabels.mat", "setid.mat")
     }
-    source = sources.SOURCES["flowers102"]
-    changed = sources.Source(source.folder, files, source.fetch, inspect=source.inspect)
+    published = tmp_path / "published"
+    shutil.copytree(folder, published)
+
+    def fetch(staging):
+        shutil.copytree(published, staging / "flowers-102", dirs_exist_ok=True)
+
+    changed = dataclasses.replace(sources.SOURCES["flowers102"], files=files, fetch=fetch)
     monkeypatch.setitem(sources.SOURCES, "flowers102", changed)
     monkeypatch.setenv("IBTUTOR_DATA", str(tmp_path))
     return folder
@@ -54,9 +61,34 @@ def test_the_training_split_alone_is_enough(flowers):
     (flowers / "jpg" / "image_00003.jpg").unlink()
     status = data.check("flowers102")
     assert status.state == "ok"
-    assert "5 of 8,189" in status.message
+    assert "5 of 6" in status.message
+    assert status.lacking == 1
     with pytest.raises(data.DataError, match=r"image_00003.jpg.*ibtutor data get"):
         data.flowers102("test", size=16)
+
+
+def test_get_fetches_the_photographs_that_lack_and_keeps_what_is_here(flowers):
+    np.save(flowers / "kaggle-split.npy", np.array([0, 0, 1, 0, 2, 2], np.int8))
+    before = data.flowers102("train", size=16).images
+    for i in (3, 6):
+        (flowers / "jpg" / f"image_{i:05d}.jpg").unlink()
+    assert data.get("flowers102") == flowers
+    status = data.check("flowers102")
+    assert (status.state, status.lacking) == ("ok", 0)
+    assert "whole" in status.message
+    assert len(data.flowers102("test", size=16).labels) == 2
+    assert torch.equal(data.flowers102("train", size=16).images, before)
+    assert (flowers / "kaggle-split.npy").is_file()
+    assert not flowers.with_name("flowers-102.corrupt").exists()
+
+
+def test_get_leaves_all_photographs_alone(flowers, monkeypatch):
+    def never(staging):
+        raise AssertionError("downloaded again")
+
+    changed = dataclasses.replace(sources.SOURCES["flowers102"], fetch=never)
+    monkeypatch.setitem(sources.SOURCES, "flowers102", changed)
+    assert data.get("flowers102") == flowers
 
 
 def test_a_missing_training_photograph_is_missing(flowers):
@@ -77,6 +109,28 @@ def test_a_damaged_photograph_is_named_and_no_cache_is_left(flowers):
 def test_a_cache_of_another_size_is_refused(flowers):
     np.save(flowers / "train-16.npy", np.zeros((1, 3, 16, 16), np.uint8))
     with pytest.raises(data.DataError, match="delete it"):
+        data.flowers102("train", size=16)
+
+
+@pytest.mark.parametrize("size", [0, 100, -1])
+def test_a_cache_that_was_cut_short_is_refused(flowers, size):
+    data.flowers102("train", size=16)
+    cache = flowers / "train-16.npy"
+    cache.write_bytes(cache.read_bytes()[:size])
+    with pytest.raises(data.DataError, match=r"train-16\.npy cannot be read.*delete it"):
+        data.flowers102("train", size=16)
+
+
+def test_damaged_labels_and_splits_are_refused(flowers):
+    np.save(flowers / "kaggle-split.npy", np.zeros(7, np.int8))
+    with pytest.raises(data.DataError, match=r"shape \(7,\), not \(6,\): copy it again"):
+        data.flowers102("kaggle-train", size=16)
+    (flowers / "kaggle-split.npy").write_bytes(b"")
+    with pytest.raises(data.DataError, match=r"kaggle-split\.npy cannot be read.*copy it again"):
+        data.flowers102("kaggle-train", size=16)
+    lists = flowers / "setid.mat"
+    lists.write_bytes(lists.read_bytes()[:-1])
+    with pytest.raises(data.DataError, match=r"setid\.mat has checksum"):
         data.flowers102("train", size=16)
 
 

@@ -1,15 +1,17 @@
 """The folder of real data: what `check` says of it and how `get` fills it."""
 
+import dataclasses
+import errno
 import hashlib
 import http.server
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ibtutor import data
-from ibtutor.data import images as module
 from ibtutor.data import sources, store
 from ibtutor.data.sources import Source
 
@@ -91,6 +93,64 @@ def test_damaged_files_are_told_apart_and_set_aside(folder, monkeypatch):
     data.get("tiny")
     assert data.check("tiny").state == "ok"
     assert (folder / "tiny.corrupt" / "file.bin").read_bytes() == CONTENT[:-1]
+
+
+def test_what_no_download_brings_stays(folder, monkeypatch):
+    write(folder, CONTENT[:-1])
+    (folder / "tiny" / "mine.npy").write_bytes(b"not published")
+    register(monkeypatch, write)
+    data.get("tiny")
+    assert data.check("tiny").state == "ok"
+    assert (folder / "tiny" / "mine.npy").read_bytes() == b"not published"
+    assert [path.name for path in (folder / "tiny.corrupt").iterdir()] == ["file.bin"]
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_reason(folder, monkeypatch):
+    (folder / "file").write_text("no folder")
+    monkeypatch.setenv("IBTUTOR_DATA", str(folder / "file" / "data"))
+    register(monkeypatch, write)
+    with pytest.raises(data.DataError, match="cannot be written: Not a directory") as caught:
+        data.get("tiny")
+    assert str(folder / "file" / "data") in str(caught.value)
+
+
+def test_a_full_disk_is_named_with_the_reason(folder, monkeypatch):
+    def full(*paths):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    register(monkeypatch, write)
+    for name in ("move", "copyfile"):
+        monkeypatch.setattr(store.shutil, name, full)
+    monkeypatch.setattr(store.os, "replace", full)
+    with pytest.raises(data.DataError, match="cannot be written: No space left") as caught:
+        data.get("tiny")
+    assert str(folder / "tiny") in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_corrupt(folder, monkeypatch):
+    def broken(path, like):
+        raise OSError(errno.EIO, "Input/output error")
+
+    register(monkeypatch, write)
+    write(folder)
+    monkeypatch.setattr(store, "_digest", broken)
+    status = data.check("tiny")
+    assert status.state == "corrupt"
+    assert f"{folder / 'tiny' / 'file.bin'} cannot be read: Input/output" in status.message
+
+
+def test_an_unchanged_file_is_read_once_and_a_changed_one_again(folder, monkeypatch):
+    register(monkeypatch, write)
+    write(folder)
+    digest, read = store._digest, []
+    monkeypatch.setattr(store, "_digest", lambda *a: (read.append(a), digest(*a))[1])
+    for _ in range(3):
+        assert store.ready("tiny") == folder / "tiny"
+    assert len(read) == 1
+    write(folder, CONTENT[:-1])
+    with pytest.raises(data.DataError, match=r"tiny is damaged.*file\.bin has checksum"):
+        store.ready("tiny")
+    assert len(read) == 2
 
 
 def test_a_download_with_the_wrong_content_is_an_error(folder, monkeypatch):
@@ -215,6 +275,8 @@ def _write_cifar10(folder: Path, monkeypatch, count: int) -> None:
         (place / name).write_bytes(pickle.dumps(content))
     (place / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
     sums = {p.name: hashlib.md5(p.read_bytes()).hexdigest() for p in place.iterdir()}
+    changed = dataclasses.replace(sources.SOURCES["cifar10"], files=sums)
+    monkeypatch.setitem(sources.SOURCES, "cifar10", changed)
     monkeypatch.setattr(CIFAR10, "train_list", [[f, sums[f]] for f in files[:5]])
     monkeypatch.setattr(CIFAR10, "test_list", [[files[5], sums[files[5]]]])
     monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
@@ -222,7 +284,6 @@ def _write_cifar10(folder: Path, monkeypatch, count: int) -> None:
 
 def test_cifar10_is_uint8_in_memory_with_int64_labels(folder, monkeypatch):
     _write_cifar10(folder, monkeypatch, 20)
-    monkeypatch.setitem(module._SIZES, "cifar10", {"train": 100, "test": 20})
     images, labels = data.cifar10("train")
     assert images.shape == (100, 3, 32, 32)
     assert images.dtype == torch.uint8
@@ -232,10 +293,51 @@ def test_cifar10_is_uint8_in_memory_with_int64_labels(folder, monkeypatch):
     assert data.cifar10("test").images.shape == (20, 3, 32, 32)
 
 
-def test_data_of_the_wrong_size_is_refused(folder, monkeypatch):
-    _write_cifar10(folder, monkeypatch, 7)
-    with pytest.raises(data.DataError, match=r"35 train images .* not 50000"):
-        data.cifar10("train")
+def _write_mnist(folder: Path, *, counts: dict[str, int], magic: int = 0x0800) -> dict[str, str]:
+    """MNIST's four files: every pixel and label of image i is i modulo 10; their checksums."""
+    place = folder / "MNIST" / "raw"
+    place.mkdir(parents=True)
+    for part, count in counts.items():
+        marks = (np.arange(count) % 10).astype(np.uint8)
+        for kind, sides in (("images-idx3", (28, 28)), ("labels-idx1", ())):
+            head = np.array([magic + 1 + len(sides), count, *sides], ">i4").tobytes()
+            pixels = np.repeat(marks, 784) if sides else marks
+            (place / f"{part}-{kind}-ubyte").write_bytes(head + pixels.tobytes())
+    return {p.name: hashlib.md5(p.read_bytes()).hexdigest() for p in place.iterdir()}
+
+
+def test_mnist_is_read_from_the_files_that_were_checked(folder, monkeypatch):
+    sums = _write_mnist(folder, counts={"train": 30, "t10k": 20})
+    changed = dataclasses.replace(sources.SOURCES["mnist"], files=sums)
+    monkeypatch.setitem(sources.SOURCES, "mnist", changed)
+    processed = folder / "MNIST" / "processed"  # torchvision prefers the files of its old versions
+    processed.mkdir()
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(3, 28, 28), torch.zeros(3)), processed / name)
+    images, labels = data.mnist("train")
+    assert images.shape == (30, 1, 28, 28)
+    assert images.dtype == torch.uint8
+    assert labels.dtype == torch.int64
+    assert labels.bincount().tolist() == [3] * 10
+    assert bool((images == labels[:, None, None, None]).all())
+    assert len(data.mnist("test").labels) == 20
+
+
+@pytest.mark.parametrize("magic", [0x0800, 0x7700])
+def test_other_digits_in_the_place_of_mnist_are_refused(folder, magic):
+    _write_mnist(folder, counts={"train": 1, "t10k": 10_000}, magic=magic)
+    with pytest.raises(data.DataError, match=r"checksum.* ibtutor data get mnist"):
+        data.mnist("test")
+
+
+@pytest.mark.parametrize("size", [None, 1000])
+def test_votes_that_are_not_those_of_cifar10h_are_refused(folder, size):
+    path = folder / "cifar10h" / "cifar10h-counts.npy"
+    path.parent.mkdir()
+    np.save(path, np.zeros((10_000, 10)))
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(data.DataError, match=r"checksum.* ibtutor data get cifar10h"):
+        data.cifar10h_counts()
 
 
 def test_truncated_data_is_refused(folder, monkeypatch):
