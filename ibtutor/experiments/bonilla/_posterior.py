@@ -57,7 +57,7 @@ def posterior(
 def deserved(
     config: Any, kind: str, level: float, generator: torch.Generator, count: int = 300
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of `count` degraded digits: 1 - p(true label | seen), the matched eps, and the posteriors.
+    """Of `count` degraded digits: 1 - p(true label | seen), the matched strength, posteriors.
 
     `config` is that of the digits: bins, constants and variant of the degradations.
     """
@@ -81,8 +81,8 @@ def deserved(
         means = degraded(config, images, level, kind, generator)
         changed = means[rows]
     probs = posterior(changed + noise, means, std, labels, 10, shown)
-    eps = matched_strength(config, x, changed.clamp(0, 1), 10)
-    return 1 - probs.gather(1, y[:, None]).squeeze(1), eps, probs
+    strength = matched_strength(config, x, changed.clamp(0, 1), 10)
+    return 1 - probs.gather(1, y[:, None]).squeeze(1), strength, probs
 
 
 def _kept(level: float) -> float:
@@ -93,7 +93,7 @@ def _kept(level: float) -> float:
 
 
 def table(config: Any, levels: Sequence[float], count: int = 300, seed: int = 0) -> np.ndarray:
-    """Means of what is deserved and of what is matched, by way and level, `(4, levels, 2)`."""
+    """Means of what is deserved and of the matched strength, by way and level, `(4, levels, 2)`."""
     cells = []
     for kind in data.DEGRADATIONS:
         generator = torch.Generator().manual_seed(seed)

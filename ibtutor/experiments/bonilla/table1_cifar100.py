@@ -307,4 +307,4 @@ def run(
     return _parts.run(module, config, device=device, progress=progress, resume=resume)
 
 
-CLAIMS = _table1_claims.CLAIMS
+CLAIMS, shares = _table1_claims.CLAIMS, _table1_claims.shares

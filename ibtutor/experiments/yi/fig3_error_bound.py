@@ -201,7 +201,7 @@ def _about_nine_tenths(result: Result) -> str:
 
 
 def _above(result: Result, other: str) -> str:
-    lead = [row["milc"] - row[other] for row in _curves(result) if row["milc"] > 0]
+    lead = [row["milc"] - row[other] for row in _curves(result)]
     if all(value >= -CLOSE for value in lead) and max(lead) > CLOSE:
         return "reproduced"
     return "partly" if max(lead) > CLOSE else "not reproduced"

@@ -281,6 +281,14 @@ AS_TOLD = {
 FIGURE5 = {"diffusion": 0.12, "blur": 0.325, "dropout": 0.47, "mosaic": 0.73}
 
 
+def test_a_tenth_of_the_strength_returns_to_the_true_class():
+    strength = np.array([0.0, 0.5, 0.9])
+    target = (1 - strength)[:, None] * np.eye(10)[3] + strength[:, None] / 10
+    array = np.stack([np.zeros(3), strength], 1)[None]
+    _, matched = table1.shares(Result([], {}, {"posterior": array}))
+    assert matched[0] == pytest.approx(1 - target[:, 3])
+
+
 def made_up(changes=None, fair=None, figure5=None, posterior=0.0):
     """Three seeds of every method; `changes` and `fair` overwrite numbers of methods."""
     rows, first_class, loss = [], [], []

@@ -55,6 +55,10 @@ def test_judges_can_say_no(tiny):
         "not reproduced"
     )
     assert CLAIMS["above_fano"].judge(changed(tiny, "curve", milc=0.3, fano=0.2)) == "reproduced"
+    given_up = changed(tiny, "curve", milc=0.3, fano=0.2)
+    first = next(row for row in given_up.rows if "milc" in row)
+    first.update(milc=0.0, fano=0.1)  # where the bound says nothing it is below, too
+    assert CLAIMS["above_fano"].judge(given_up) == "partly"
     other = changed(tiny, "curve", milc=0.6, milc_bits=0.6)
     assert CLAIMS["about_nine_tenths"].judge(other) == "not reproduced"
     below = changed(tiny, "channel", bayes=0.1, milc=0.2, simulated_best=0.2)

@@ -1,4 +1,5 @@
 import pytest
+from scipy.stats import spearmanr
 
 from ibtutor.experiments import Result
 from ibtutor.experiments.yi import _table2_claims
@@ -115,6 +116,15 @@ def test_a_missing_part_mends_no_failure():
     assert _table2_claims.together(["not reproduced", "reproduced", "not run"]) == "partly"
     assert _table2_claims.together(["reproduced", "cannot be told"]) == "partly"
     assert _table2_claims.together([]) == "not run"
+
+
+def test_a_correlation_is_judged_up_to_rounding_and_a_run_without_one_has_failed():
+    rank = spearmanr([1, 2, 3, 4], [3, 4, 2, 1]).statistic
+    assert rank == pytest.approx(-0.8)
+    assert _table2_claims.tracks([{"rank": rank}, {"rank": -1.0}]) == "reproduced"
+    assert _table2_claims.tracks([{"rank": -0.79}, {"rank": -1.0}]) == "partly"
+    assert _table2_claims.tracks([{"rank": -1.0}, {"rank": -1.0}, {"rank": None}]) == "partly"
+    assert _table2_claims.tracks([{"rank": -1.0}]) == "not run"
 
 
 def test_the_finding_tells_of_the_cnn_from_the_first_seed_on():
