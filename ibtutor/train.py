@@ -77,7 +77,8 @@ def fit(
     list of Trained, with `.run`, `.history` (one dict an epoch: epoch from 1, loss, lr, seconds,
     and what `measure` gave), `.train_logits` and `.test_logits` (N, K) float32 on the CPU,
     `.train_probs`, `.test_probs` in float64, `.accuracy` on the test split, `.state` (weights),
-    `.load(model)`, and `.diverged`: None, or when and how the loss stopped being a number.
+    `.load(model)`, and `.diverged`: None, or when and how the loss or the outputs stopped
+    being numbers; from then on the run is not measured.
     A run that diverges does not stop the others.
 
     Raises

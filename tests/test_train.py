@@ -421,6 +421,53 @@ def test_a_diverging_run_is_reported_and_stops_no_other(stacked):
     assert torch.allclose(done[2].test_logits, plain[1].test_logits, atol=1e-5)
 
 
+def test_outputs_that_are_no_numbers_have_diverged_though_the_loss_was_one():
+    """Normalized by its batch the network trains on; its running statistics are lost."""
+
+    def measure(outputs, run, epoch):
+        assert bool(outputs.train_logits.isfinite().all()), run.name
+        return {}
+
+    make = partial(models.MLP, 64, (16,), 10, batch_norm=True)
+    settings = replace(FAST, epochs=1, optimizer="sgd", lr=0.1, weight_decay=1e9)
+    for measured in (None, measure):
+        (done,) = fit([Run()], settings, make=make, measure=measured)
+        assert np.isfinite(done.history[-1]["loss"])
+        assert done.diverged == "the outputs were no numbers after epoch 1"
+
+
+def test_a_class_that_is_ruled_out_is_no_divergence():
+    class Masked(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = build()
+
+        def forward(self, x):
+            logits = self.body(x)
+            return logits if self.training else logits.masked_fill(logits < 0, -torch.inf)
+
+    (done,) = fit([Run()], make=Masked, measure=lambda *about: {"measured": True})
+    assert bool(done.train_logits.isinf().any())
+    assert done.diverged is None
+    assert "measured" in done.history[-1]
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_run_that_diverged_is_not_measured(stacked):
+    def loss(logits, targets, strength):
+        return F.cross_entropy(logits, targets) * (float("nan") if strength > 1 else 1.0)
+
+    def measure(outputs, run, epoch):
+        assert bool(outputs.train_logits.isfinite().all()), run.name
+        return {"measured": True}
+
+    runs = [Run(0.0, loss=loss), Run(2.0, loss=loss)]
+    settings = replace(FAST, stacked=stacked, measure_every=1)
+    fine, broken = fit(runs, settings, measure=measure)
+    assert all("measured" in entry for entry in fine.history)
+    assert not any("measured" in entry for entry in broken.history)
+
+
 @pytest.mark.parametrize(
     "name", ["cud", "gpu", "cuda:77", "cuda" if not torch.cuda.is_available() else "x"]
 )

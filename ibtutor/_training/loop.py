@@ -56,7 +56,7 @@ def train_group(
     saved = checkpoint.load(path, identity)
     histories: list[list[dict]] = [[] for _ in runs]
     diverged: list[str | None] = [None for _ in runs]
-    done, last_save, outputs = 0, time.perf_counter(), None
+    done, last_save = 0, time.perf_counter()
     if saved:
         histories, diverged, done = saved["histories"], saved["diverged"], saved["epoch"]
         _restore(group, saved)
@@ -78,8 +78,10 @@ def train_group(
             histories[0][-1] |= observe(group.replicas.model, runs[0], epoch + 1)
         if measure and due:
             outputs = _outputs(group)
+            _mark(diverged, outputs, histories)
             for r, run in enumerate(runs):
-                histories[r][-1] |= measure(_of_run(outputs, r, task), run, epoch + 1)
+                if diverged[r] is None:
+                    histories[r][-1] |= measure(_of_run(outputs, r, task), run, epoch + 1)
         seconds = (time.perf_counter() - started) / len(runs)
         for history in histories:
             history[-1]["seconds"] = seconds
@@ -88,7 +90,8 @@ def train_group(
             last_save = time.perf_counter()
         bar.set_postfix(run=runs[0].name, loss=f"{losses[0]:.3f}", refresh=False)
         bar.update(len(runs))
-    train_logits, test_logits = _outputs(group)
+    train_logits, test_logits = outputs = _outputs(group)
+    _mark(diverged, outputs, histories)
     return [
         Trained(
             run,
@@ -257,6 +260,14 @@ def _outputs(group: Group) -> tuple[torch.Tensor, torch.Tensor]:
             logits = [group.replicas.on_same(_layout(group, x)).float() for x in inputs]
             both.append(torch.cat(logits, dim=1).cpu())
     return both[0], both[1]
+
+
+def _mark(diverged: list[str | None], outputs: tuple, histories: list[list[dict]]) -> None:
+    """Runs whose outputs are no numbers diverged, though the loss of the last batch was one."""
+    for r, history in enumerate(histories):
+        # Minus infinity is a number here: the logit of a class that is ruled out.
+        if diverged[r] is None and not all(bool((x[r] < torch.inf).all()) for x in outputs):
+            diverged[r] = f"the outputs were no numbers after epoch {len(history)}"
 
 
 def _of_run(outputs: tuple[torch.Tensor, torch.Tensor], r: int, task: Task) -> Outputs:

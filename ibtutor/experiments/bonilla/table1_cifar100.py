@@ -224,7 +224,10 @@ def run_part(
     progress: bool = True,
     resume: Path | None = None,
 ) -> Result:
-    """One network: a row, its history and what it does to degraded images."""
+    """One network: a row, its history and what it does to degraded images.
+
+    ValueError for an unknown part, RuntimeError if the network diverges.
+    """
     if part not in parts(config):
         raise ValueError(f"part must be one of {', '.join(parts(config))}, got {part!r}")
     if part == "information":
@@ -234,6 +237,11 @@ def run_part(
     trained, network, (train_split, test_split) = _training.train_one(
         config, arm, method, seed, device=device, progress=progress, resume=resume
     )
+    if trained.diverged:  # no metric takes outputs that are no numbers
+        rate = _training.settings(config, arm, method).lr
+        raise RuntimeError(
+            f"{part}: a row needs a finite loss, got none at rate {rate:g}: {trained.diverged}"
+        )
     where = train.resolve_device(device)
     measured = [entry for entry in trained.history if "accuracy" in entry]
     best = max(measured, key=lambda entry: entry["accuracy"])

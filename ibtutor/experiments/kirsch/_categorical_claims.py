@@ -30,13 +30,16 @@ def gap(row: Mapping[str, float]) -> float:
 
 
 def margins(rows: Iterable[Mapping[str, float]]) -> tuple[float, float]:
-    """The smallest H_Theta[Y|Z] - H[Y|Z] and H_Theta[Y|Z] - H_Theta[Y|X] of all rows, in nats."""
+    """The smallest H_Theta[Y|Z] - H[Y|Z] and H_Theta[Y|Z] - H_Theta[Y|X] of all rows, in nats.
+
+    NaN without rows, or if a row has one.
+    """
     rows = list(rows)
     upper = [row["decoder_cross_entropy"] for row in rows]
-    return tuple(
-        min((u - row[name] for u, row in zip(upper, rows, strict=True)), default=math.nan)
-        for name in ("decoder_uncertainty", "prediction_cross_entropy")
-    )
+    names = ("decoder_uncertainty", "prediction_cross_entropy")
+    above = ([u - row[n] for u, row in zip(upper, rows, strict=True)] for n in names)
+    # Python's min skips a NaN.
+    return tuple(float(np.min(values)) if values else math.nan for values in above)
 
 
 def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
@@ -119,7 +122,8 @@ def _with_gap(rows: list[dict]) -> list[dict]:
 def _bounds(result: Result) -> str:
     if not result.rows:
         return "not run"
-    return "reproduced" if min(margins(result.rows)) >= -ROUNDING else "not reproduced"
+    hold = all(margin >= -ROUNDING for margin in margins(result.rows))
+    return "reproduced" if hold else "not reproduced"
 
 
 def difference(result: Result, ours: str, theirs: str, measure: str) -> dict[str, float] | None:

@@ -181,7 +181,7 @@ def train_one(
         for entry in done.history
         if "h_z" in entry
     ]
-    if name != NONE or done.history[-1]["epoch"] != config.epochs:
+    if name != NONE or done.diverged or done.history[-1]["epoch"] != config.epochs:
         return rows
     # From what was trained, not while training: a run that resumes from its end needs them, too.
     outputs = train.Outputs(

@@ -43,7 +43,8 @@ def null_control(rows: list[dict]) -> list[dict]:
     cross-entropy as it is).
     """
     table = []
-    alphas = sorted({row["alpha"] for row in rows if row["arm"] == "ls" and row["alpha"] > 0})
+    # A strength of which every seed diverged has nothing to be matched.
+    alphas = sorted({row["alpha"] for row in final(rows, "ls", "train") if row["alpha"] > 0})
     for alpha in alphas:
         ours = final(rows, "ls", "test", alpha)
         on_train = final(rows, "ls", "train", alpha)
@@ -79,6 +80,6 @@ def _control(rows: list[dict], control: str, alpha: float, on_train: list[dict])
         at_end = [row for row in at_end if row["strength"] == nearest]
         theirs = [row for row in final(rows, control, "test") if row["strength"] == nearest]
     reached = [row["i_ty"] for row in at_end]
-    if not reached or not on_train:
+    if not reached:
         return [], None
     return theirs, float(np.mean(reached) - np.mean([row["i_ty"] for row in on_train]))

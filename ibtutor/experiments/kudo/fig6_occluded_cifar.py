@@ -300,11 +300,6 @@ def _measure(
     """One row: accuracy, information, and what each probe reads from the features."""
     from ibtutor import probes, train
 
-    network = trained.load(model)
-    seen = [
-        train.predict(network, part.images, device=device, features=True, **scale).features
-        for part in (train_set, test_set)
-    ]
     decay = trained.run.weight_decay
     row = {
         "seed": trained.run.seed,
@@ -315,11 +310,15 @@ def _measure(
         "train_accuracy": float(
             (trained.train_logits.argmax(1) == train_set.labels).double().mean()
         ),
-        **information(trained.train_probs, train_set.labels),
-        "diverged": trained.diverged is not None,
     }
-    if row["diverged"]:
-        return row
+    if trained.diverged:  # its outputs are no probabilities
+        return row | {"diverged": True}
+    row |= information(trained.train_probs, train_set.labels) | {"diverged": False}
+    network = trained.load(model)
+    seen = [
+        train.predict(network, part.images, device=device, features=True, **scale).features
+        for part in (train_set, test_set)
+    ]
     scores = probes.probe_all(
         seen[0][: config.probe_size],
         train_set.nuisance[: config.probe_size],
@@ -344,7 +343,8 @@ def _temperature_rows(rows: list[dict], plain: dict[int, Any]) -> list[dict]:
     bases = {r["seed"]: r for r in rows if r["method"] == "ls" and r["alpha"] == 0}
     softened = []
     for row in rows:
-        if row["method"] != "ls" or row["alpha"] == 0 or row["seed"] not in plain:
+        smoothed = row["method"] == "ls" and row["alpha"] > 0 and not row["diverged"]
+        if not smoothed or row["seed"] not in plain:
             continue
         outputs = plain[row["seed"]]
         temperature = at_information(outputs, row["i_ty"])

@@ -248,7 +248,10 @@ def run_part(
     progress: bool = True,
     resume: Path | None = None,
 ) -> Result:
-    """Train one run, map what it looks at, and measure where the mass of the maps lies."""
+    """Train one run, map what it looks at, and measure where the mass of the maps lies.
+
+    RuntimeError if it diverges.
+    """
     from ibtutor import train
 
     opened = _parts.once(_opened, config)
@@ -267,6 +270,10 @@ def run_part(
         resume=resume,
         progress=progress,
     )
+    if trained.diverged:  # its maps are no numbers
+        raise RuntimeError(
+            f"{part}: a map needs a finite loss, got none at rate {config.lr:g}: {trained.diverged}"
+        )
     row, piece = _measure(
         config, trained, make(), opened.test, opened.train_labels, opened.scale, device
     )

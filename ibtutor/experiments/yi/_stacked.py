@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from ibtutor import train
 from ibtutor._training.loop import loss_of
+from ibtutor.experiments.yi import _training
 
 
 class Unfolded(nn.Conv2d):
@@ -98,7 +99,7 @@ def fit(
         scaled.append(replace(run, loss=loss, lr=None, tag=f"{run.tag}{number}"))
     own = replace(settings, lr=1.0, stacked=True, channels_last=False)
     done = train.fit(make_model, task, scaled, own, measure=measure, **options)
-    return [[entry for entry in each.history if "accuracy" in entry] for each in done]
+    return [_training.history_of(each, task, own, measure) for each in done]
 
 
 def chosen(device: str | torch.device, precision: str) -> bool:

@@ -118,13 +118,33 @@ def train_all(
     make = network(model, side)
     if model == "cnn":
         done = train.fit(make, task, runs, settings, measure=measure, **common)
-        return [[entry for entry in d.history if "accuracy" in entry] for d in done]
+        return [history_of(each, task, settings, measure) for each in done]
     found: dict[str, list[dict]] = {}
     for seed in dict.fromkeys(run.seed for run in runs):
         group = [run for run in runs if run.seed == seed]
         histories = _shared_batches.fit(make, task, group, settings, measure, **common)
         found |= {run.name: history for run, history in zip(group, histories, strict=True)}
     return [found[run.name] for run in runs]
+
+
+def history_of(
+    done: Any, task: Any, settings: Any, measure: Callable[[Any, Any, int], dict]
+) -> list[dict]:
+    """What was measured of a run; from where it diverged on, what its last outputs give.
+
+    So its end is not an older measurement, and its curve is as long as any other.
+    """
+    from ibtutor import train
+
+    found = {entry["epoch"]: entry for entry in done.history if "accuracy" in entry}
+    if done.diverged:
+        outputs = train.Outputs(
+            done.train_logits, task.train[1].cpu(), done.test_logits, done.test_labels
+        )
+        for epoch in measured(settings.epochs, settings.measure_every):
+            if epoch not in found:
+                found[epoch] = {"epoch": epoch} | measure(outputs, done.run, epoch)
+    return list(found.values())
 
 
 def rank_correlation(history: Sequence[dict]) -> float | None:

@@ -115,25 +115,29 @@ def size(config: Config) -> str:
 
 def finding(result: Result) -> str:
     """What came of it, in one sentence with a number."""
-    at_paper, at_own = gap(result, "mlp"), gap(result, "mlp", OWN)
-    if at_paper is None or at_own is None:
+    if not (gap(result, "mlp") and gap(result, "mlp", OWN)):
         return "Too few seeds to tell."
-    rate = f"at rate {_table2_claims.rows_of(result, 'mlp', 'ce', PAPER)[0]['lr']:g}"
-    return (
-        f"milLoss minus cross-entropy, points: MLP {points(at_paper)} {rate}, "
-        f"{points(at_own)} at own rates{_of_the_cnn(result, rate)}."
-    )
+    rate = _table2_claims.rows_of(result, "mlp", "ce", PAPER)[0]["lr"]
+    told = []
+    for said, arm in ((f"rate {rate:g}", PAPER), ("own rates", OWN)):
+        networks = [
+            f"{model.upper()} {found}"
+            for model in ("mlp", "cnn")
+            if (found := _lead(result, model, arm))
+        ]
+        told.append(f"{said} {', '.join(networks)}")
+    return f"Lead of milLoss in points: {'; '.join(told)}."
 
 
-def _of_the_cnn(result: Result, rate: str) -> str:
-    """What there is of the CNN at the paper's rate, in words, from the first seed on."""
-    found = [_table2_claims.rows_of(result, "cnn", loss, PAPER) for loss in ("mil", "ce")]
+def _lead(result: Result, model: str, arm: str) -> str:
+    """What there is of a network's lead, in words, from the first seed on."""
+    if several := gap(result, model, arm):
+        return points(several)
+    found = [_table2_claims.rows_of(result, model, loss, arm) for loss in ("mil", "ce")]
     if not all(found):
         return ""
-    if several := gap(result, "cnn"):
-        return f"; CNN {points(several)} {rate}"
     mil, ce = (rows[0]["accuracy"] for rows in found)
-    return f"; CNN {100 * (mil - ce):+.2f} {rate} (one seed)"
+    return f"{100 * (mil - ce):+.2f} (one seed)"
 
 
 # --- the run --------------------------------------------------------------------------------------

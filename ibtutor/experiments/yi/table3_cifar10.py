@@ -241,7 +241,7 @@ def run_part(
         progress=progress,
         measure=measure,
     )
-    history = [entry for entry in done.history if "accuracy" in entry]
+    history = _training.history_of(done, task, settings, measure)
     names = (*_training.QUANTITIES, "held_accuracy")
     row = {"network": network, "loss": loss, "setting": f"rate {lr:g}", "lr": lr, "seed": seed}
     row |= _training.finite({name: history[-1][name] for name in names})

@@ -255,6 +255,12 @@ def test_bad_settings_are_refused(change, message):
         table1.run(replace(TINY, **change), progress=False)
 
 
+def test_a_network_that_diverges_says_where():
+    message = r"seed0-fair-hard: .* finite loss, got none at rate 1e\+30: .* in epoch 1"
+    with pytest.raises(RuntimeError, match=message):
+        table1.run_part(replace(TINY, lr=1e30), "seed0-fair-hard", progress=False)
+
+
 def test_other_bad_names_are_refused():
     with pytest.raises(ValueError, match="model must be resnet18, small_cnn or mlp, got 'vgg'"):
         table1.run_part(replace(TINY, model="vgg"), "seed0-fair-hard", progress=False)

@@ -237,6 +237,15 @@ def test_each_claim_can_fail(changes, claim, answer):
     assert verdicts(mnist, **changes)[claim] == answer
 
 
+@pytest.mark.parametrize("name", [DECODER, UNCERTAINTY, PREDICTION])
+@pytest.mark.parametrize("place", [0, 7])
+def test_a_step_that_is_no_number_breaks_the_bounds(name, place):
+    result = made_up(**AS_TOLD)
+    result.rows[place][name] = math.nan
+    bounds = next(claim for claim in mnist.CLAIMS if claim.id == "bounds")
+    assert bounds.verdict(result)["verdict"] == "not reproduced"
+
+
 def test_a_difference_within_the_noise_cannot_be_told():
     result = made_up(**AS_TOLD)
     for row in result.rows:

@@ -28,6 +28,9 @@ TINY = replace(
 )
 
 
+PLACES = ("on_the_curve", "sweeps_the_curve", "corner", "closed_form")  # claims of the training set
+
+
 @pytest.fixture(scope="module")
 def tiny():
     return cifar10.run(TINY, progress=False)
@@ -99,12 +102,23 @@ def test_a_run_resumes_to_the_same_rows(tiny, tmp_path):
     assert again.summary["null_control"] == tiny.summary["null_control"]
 
 
-def test_a_diverging_run_is_a_row_and_the_others_stay():
+@pytest.mark.parametrize("every", [1, 3])  # the epoch in which it diverges is measured, or not
+def test_a_diverging_run_is_a_row_and_the_others_stay(every):
     config = replace(TINY, optimizer="sgd", weight_decays=(1e9,), penalty_alphas=(), lr=0.1)
+    config = replace(config, measure_every=every)
     result = cifar10.run(replace(config, other_augment=()), progress=False)
     assert result.summary["diverged"] == 2
     assert len(_plane_rows.final(result.rows, "ls", "test")) == 6
     assert not _plane_rows.final(result.rows, "wd", "test")
+
+
+def test_where_all_runs_diverge_nothing_is_reproduced():
+    result = cifar10.run(replace(TINY, optimizer="sgd", lr=1e30), progress=False)
+    assert {row["diverged"] for row in result.rows} == {"the loss became nan in epoch 1"}
+    found = {name: judged["verdict"] for name, judged in verdicts(result).items()}
+    for name in PLACES:
+        assert found.pop(name) == "not reproduced"
+    assert set(found.values()) == {"not run"}
 
 
 def fabricated(gap=0.01, offset=0.0, mix_gap=0.0, nll=(1.0, 0.5), control_nll=0.8):
@@ -138,7 +152,7 @@ def verdicts(result):
 
 def test_claims_hold_on_a_result_that_obeys_them():
     found = verdicts(fabricated())
-    for name in ("on_the_curve", "sweeps_the_curve", "corner", "closed_form"):
+    for name in PLACES:
         assert found[name]["verdict"] == "reproduced", name
     assert found["on_the_curve"]["survives_null_control"] == "no"  # mixing is as good
 
@@ -157,6 +171,67 @@ def test_one_bad_seed_makes_it_partly():
     bad = next(r for r in result.rows if r["arm"] == "ls" and r["split"] == "train")
     bad["gap"] = 0.06
     assert verdicts(result)["on_the_curve"]["verdict"] == "partly"
+
+
+def diverging(alpha, seeds):
+    """A result that obeys the claims, but the runs of a strength with these seeds diverged."""
+    whole = fabricated()
+    rows = [
+        row
+        for row in whole.rows
+        if (row["arm"], row["alpha"]) != ("ls", alpha) or row["seed"] not in seeds
+    ]
+    for seed in seeds:
+        row = {"seed": seed, "arm": "ls", "alpha": alpha, "strength": alpha, "split": "train"}
+        rows.append(row | {"epoch": -1, "diverged": "the loss became nan in epoch 3"})
+    return Result(rows, whole.summary | {"null_control": _plane_rows.null_control(rows)})
+
+
+@pytest.mark.parametrize(
+    ("alpha", "seeds", "answer", "corner"),
+    [
+        (0.1, (1,), "partly", "reproduced"),
+        (0.1, (0, 1, 2), "not reproduced", "reproduced"),
+        (0.0, (1,), "partly", "not reproduced"),
+        (0.0, (0, 1, 2), "not reproduced", "not reproduced"),
+    ],
+)
+def test_runs_that_diverged_count(alpha, seeds, answer, corner):
+    found = {name: judged["verdict"] for name, judged in verdicts(diverging(alpha, seeds)).items()}
+    for name in PLACES:
+        assert found[name] == (corner if name == "corner" else answer), name
+
+
+def test_a_run_of_another_arm_that_diverged_is_not_judged():
+    result = fabricated()
+    result.rows.append({"seed": 0, "arm": "wd", "alpha": 0.0, "split": "train", "diverged": "nan"})
+    found = verdicts(result)
+    assert {found[name]["verdict"] for name in PLACES} == {"reproduced"}
+
+
+def mixed(alpha, i_ty, gap=0.0):
+    """Rows of outputs mixed after training, with three seeds."""
+    place = {"split": "train", "epoch": 1, "i_xt": i_ty + gap, "i_ty": i_ty, "gap": gap}
+    place |= {"arm": "mix", "alpha": alpha, "strength": alpha}
+    return [place | {"seed": seed} for seed in (0, 1, 2)]
+
+
+def test_each_control_is_asked_the_claims_own_question():
+    """Mixed outputs lie on the curve and fall along it, far from where theory has them."""
+    result = fabricated()
+    closed = [{"alpha": 0.5, "information": 0.7}]
+    result.summary["closed_form"] = result.summary["closed_form"] + closed
+    own = [row for row in result.rows if row["arm"] != "mix"]
+
+    def answers(*points):
+        found = verdicts(Result(own + [row for rows in points for row in rows], result.summary))
+        names = ("on_the_curve", "sweeps_the_curve", "closed_form")
+        return [found[name]["controls"]["mixing after training"] for name in names]
+
+    assert answers() == ["not run"] * 3
+    assert answers(mixed(0.1, 1.5), mixed(0.5, 0.5)) == ["no", "no", "yes"]
+    assert answers(mixed(0.1, 0.5), mixed(0.5, 1.5)) == ["no", "yes", "yes"]
+    assert answers(mixed(0.1, 1.5, 0.2), mixed(0.5, 0.5, 0.2)) == ["yes", "no", "yes"]
 
 
 def test_a_sweep_that_turns_back_is_refused():

@@ -152,7 +152,7 @@ def test_a_fall_within_the_spread_cannot_be_told():
     # Three standard errors below, but with three seeds Student's t asks for 4.3.
     result = with_column(result, "probe_linear", (0.42, 0.46, 0.47))
     assert verdict("nuisance_falls", result) == "cannot be told"
-    assert "at alpha = 0.1: by -5.0 points" in fig6.finding(result)
+    assert "by -5.0 (-11.3 to +1.3) at alpha = 0.1" in fig6.finding(result)
 
 
 def test_one_seed_is_too_few_to_judge():
@@ -183,6 +183,21 @@ def test_diverged_runs_are_left_out():
     result = made_up({0.0: (0.5, 2.2), 0.1: (0.4, 1.8)})
     result.rows.append({"method": "ls", "alpha": 0.1, "seed": 9, "diverged": True})
     assert summarize(result.rows)["settings"] == result.summary["settings"]
+
+
+def test_a_diverging_run_is_a_row_and_the_others_stay(tiny):
+    found = fig6.run(replace(TINY, weight_decays=(1e9,)), progress=False)
+    broken = found.rows.pop(2)
+    assert (broken["method"], broken["diverged"]) == ("wd", True)
+    assert "i_ty" not in broken
+    assert found.rows == [row for row in tiny.rows if row["method"] != "wd"]
+
+
+def test_nothing_is_softened_to_a_run_that_diverged():
+    rows = made_up({0.0: (0.5, 2.2), 0.1: (0.4, 1.8)}).rows[:2]
+    rows[1]["diverged"] = True
+    del rows[1]["i_ty"]
+    assert fig6._temperature_rows(rows, {0: {}}) == []
 
 
 def test_temperature_reaches_the_information_asked_for():

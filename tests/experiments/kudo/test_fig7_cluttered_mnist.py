@@ -88,6 +88,12 @@ def test_a_layer_that_is_not_there_is_refused():
         fig7.run(replace(TINY, layer="layer3"), progress=False)
 
 
+def test_a_run_that_diverges_says_where():
+    message = r"seed0-ls-0\.1: .* finite loss, got none at rate 1e\+30: .* nan in epoch 1"
+    with pytest.raises(RuntimeError, match=message):
+        fig7.run_part(replace(TINY, lr=1e30), "seed0-ls-0.1", progress=False)
+
+
 def test_unknown_data_are_refused():
     with pytest.raises(ValueError, match="dataset must be mnist or digits"):
         fig7.run(replace(TINY, dataset="fashion"), progress=False)

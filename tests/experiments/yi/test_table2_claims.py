@@ -134,11 +134,14 @@ def test_the_finding_tells_of_the_cnn_from_the_first_seed_on():
     found.rows += [common | {"loss": "mil", "seed": 0, "accuracy": 0.9812}]
     assert "CNN" not in table2.finding(found)
     found.rows += [common | {"loss": "ce", "seed": 0, "accuracy": 0.9810}]
-    assert table2.finding(found).endswith("; CNN +0.02 at rate 0.001 (one seed).")
+    assert ", CNN +0.02 (one seed); own rates MLP " in table2.finding(found)
     for seed in (1, 2):
         found.rows += [common | {"loss": "mil", "seed": seed, "accuracy": 0.98 + seed / 1000}]
         found.rows += [common | {"loss": "ce", "seed": seed, "accuracy": 0.98}]
-    assert "; CNN +0.11 (" in table2.finding(found)
+    assert ", CNN +0.11 (" in table2.finding(found)
+    for row in found.rows[-6:]:
+        found.rows += [row | {"arm": "own rate"}]
+    assert table2.finding(found).count("CNN +0.11 (") == 2
 
 
 def test_an_unknown_arm_is_refused():

@@ -211,6 +211,35 @@ def test_a_run_that_diverges_leaves_the_others_alone():
     assert both[0][-1]["ce"] == pytest.approx(alone[0][-1]["ce"], rel=1e-4)
 
 
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_cnn_that_diverges_ends_with_what_it_became(stacked, monkeypatch):
+    """Its last measurement is not one from before, and its curve is as long as any other."""
+    generator = torch.Generator().manual_seed(0)
+    split = torch.randint(256, (60, 1, 28, 28), generator=generator).byte(), torch.arange(60) % 10
+    calls = []
+
+    def breaks(logits, labels, strength):
+        calls.append(1)
+        return _losses.brier(logits, labels, 1.0) * (float("nan") if len(calls) > 2 else 1.0)
+
+    monkeypatch.setattr(_stacked, "chosen", lambda *about: stacked)
+    ((first, *rest),) = _training.train_all(
+        "cnn",
+        train.Task(split, split, num_classes=10),
+        [train.Run(0.0, 0, loss=breaks)],
+        replace(SETTINGS, epochs=6, measure_every=2),  # one batch an epoch
+        device="cpu",
+        resume=None,
+        progress=False,
+    )
+    assert [entry["epoch"] for entry in (first, *rest)] == [2, 4, 6]
+    assert first["ce"] > 0
+    assert all(entry["ce"] != entry["ce"] and entry["accuracy"] == 0.1 for entry in rest)  # NaN
+    row = table2._row("cnn", table2.TUNING, "ce", 0.1, 0, [first, *rest])
+    assert (row["accuracy"], row["ce"], row["rank"]) == (0.1, None, None)
+    assert row["curve"].shape == (3, len(_training.QUANTITIES))
+
+
 def test_runs_of_two_seeds_cannot_share_batches():
     runs = [train.Run(0.0, 0), train.Run(0.0, 1)]
     with pytest.raises(ValueError, match="must have one seed"):

@@ -40,7 +40,7 @@ def test_a_tiny_run_has_every_network_loss_and_rate(tiny):
 def test_what_is_missing_is_left_out(tiny):
     names = table3.parts(TINY)
     assert names[:2] == ("seed0-shufflenet_v2-ce-0.001", "seed1-shufflenet_v2-ce-0.001")
-    assert names[-1] == "seed1-shufflenet_v2-lsr-0.001"
+    assert names[-1] == "seed1-shufflenet_v2-ce-0.01"  # the control comes last
     assert len(set(names)) == len(names) == 8
     one = table3.run_part(TINY, names[2], progress=False)
     found = table3.assemble(TINY, {names[2]: one})
@@ -54,6 +54,14 @@ def test_what_is_missing_is_left_out(tiny):
         assert table3.finding(result) == "Too few seeds to tell."
         for claim in table3.CLAIMS:
             claim.verdict(result)
+
+
+def test_a_rate_at_which_it_diverges_is_a_row_that_is_no_better_than_a_guess():
+    config = replace(TINY, rates=(1e-3, 1e20), epochs=2, measure_every=2)
+    (row,) = table3.run_part(config, "seed0-shufflenet_v2-ce-1e+20", progress=False).rows
+    assert row["accuracy"] < 0.2
+    assert row["held_accuracy"] < 0.3
+    assert row["ce"] is row["information"] is None
 
 
 def test_no_run_trains_on_the_images_held_out():
