@@ -14,6 +14,7 @@ import torch
 _TINY = 1e-300  # log(_TINY) is finite: a class without mass gets a score of -690 / beta
 _CHUNK = 2**21  # numbers held at once while the encoders are evaluated (16 MB)
 _MEMORY = 10  # differences kept for the mixing
+_LARGEST = 1e4  # beta times a score; a plain step stays below 1,500, and rounding below 1e-11
 
 
 @dataclass
@@ -146,7 +147,7 @@ class _State:
             return gain <= 0
         still = (beta * _spread(now.joint, residual) < self.tol) & (gain.abs() < self.tol)
         self.quiet = (self.quiet + 1) * still
-        self.scores = self._mix(now.joint)
+        self.scores = self._mix(now.joint, beta)
         return self.quiet >= 2
 
     def _remember(self, image: torch.Tensor, residual: torch.Tensor) -> None:
@@ -156,7 +157,7 @@ class _State:
             self.d_residual[:, slot] = (residual - self.residual).flatten(1)
             self.count += 1
 
-    def _mix(self, joint: torch.Tensor) -> torch.Tensor:
+    def _mix(self, joint: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
         if self.count < 2:
             return self.image
         weight = joint.reshape(len(joint), 1, -1).sqrt()
@@ -168,7 +169,9 @@ class _State:
         gram = gram + torch.diag_embed(ridge + (diagonal == 0))
         gamma = torch.linalg.solve(gram, basis @ target)
         step = (gamma.transpose(1, 2) @ self.d_image).view_as(self.image)
-        return self.image - step
+        mixed = self.image - step
+        # Scores far out would lose the objective, a difference of them, to rounding.
+        return _where(beta * mixed.abs().amax((1, 2)) <= _LARGEST, mixed, self.image)
 
     def select(self, keep: torch.Tensor) -> None:
         for name in (

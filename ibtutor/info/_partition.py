@@ -26,20 +26,23 @@ def refine(
     `first` `(S, T, K)` are joint laws of T and Y from which moves start as well.
     """
     n, classes = rows.w.shape
-    found = scores.clone()
-    for i, b in enumerate(beta):
-        if classes == 2 and n <= _INTERVALS:
-            joint = _intervals(rows, scores.shape[1], b)
-        elif n * first[:, :, 0].numel() <= _MOVES:
-            begin = torch.cat([scores[i : i + 1], _fixed_point.update(first, b[None], True)])
-            joint = _moves(rows, (begin @ rows.w.T).argmax(1), scores.shape[1], b)
-        else:
-            continue
-        new = _fixed_point.update(joint[None], b[None], True)
-        both = torch.cat([scores[i : i + 1], new])
-        value = _fixed_point.evaluate(both, rows.w, rows.p, True).objective(b)
-        found[i] = both[value.argmax()]
-    return found
+    count, symbols = scores.shape[:2]
+    if classes == 2 and n <= _INTERVALS:
+        joint = torch.stack([_intervals(rows, symbols, b) for b in beta])
+    elif n * first[:, :, 0].numel() <= _MOVES:
+        begin = torch.stack([_fixed_point.update(first, b[None], True) for b in beta])
+        begin = torch.cat([scores[:, None], begin], 1).flatten(0, 1)
+        each = beta.repeat_interleave(len(begin) // count)
+        reached, value = _moves(rows, (begin @ rows.w.T).argmax(1), symbols, each)
+        best = value.view(count, -1).argmax(1)
+        joint = reached.view(count, -1, symbols, classes)[torch.arange(count), best]
+    else:
+        return scores
+    new = _fixed_point.update(joint, beta, True)
+    before, after = (
+        _fixed_point.evaluate(s, rows.w, rows.p, True).objective(beta) for s in (scores, new)
+    )
+    return torch.where((after > before)[:, None, None], new, scores)
 
 
 def _value(mass: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
@@ -65,24 +68,40 @@ def _intervals(rows: Rows, symbols: int, beta: torch.Tensor) -> torch.Tensor:
     return ends[[*at[::-1]]].diff(dim=0, prepend=ends.new_zeros(1, 2))
 
 
-def _moves(rows: Rows, label: torch.Tensor, symbols: int, beta: torch.Tensor) -> torch.Tensor:
-    """Joint law `(T, K)` of the best partition reached from `label` `(S, n)` by single moves."""
+def _moves(
+    rows: Rows, label: torch.Tensor, symbols: int, beta: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Joint laws `(S, T, K)` of the partitions that single moves reach from `label` `(S, n)`.
+
+    Also the objective of each, up to a constant; `beta` `(S,)` is that of each start.
+    """
     mass = rows.p[:, None] * rows.w
-    each = torch.arange(len(label))
-    part = torch.nn.functional.one_hot(label, symbols).to(mass.dtype)  # (S, n, T)
+    beta = beta[:, None]
+    joint = torch.nn.functional.one_hot(label, symbols).to(mass.dtype).transpose(1, 2) @ mass
+    now = _value(joint, beta)
+    enter = _value(joint[:, None] + mass[None, :, None], beta[:, None]) - now[:, None]
+    active = torch.arange(len(label))
+    final, value = torch.empty_like(joint), now.new_empty(len(label))
     for _ in range(20 * label.shape[1]):
-        joint = part.transpose(1, 2) @ mass
-        now = _value(joint, beta)
-        with_it = _value(joint[:, None] + mass[None, :, None], beta) - now[:, None]
-        own = joint.gather(1, label[:, :, None].expand(*label.shape, mass.shape[1]))
-        without = _value((own - mass).clamp_min(0.0), beta) - now.gather(1, label)
-        gain = (with_it + without[:, :, None]).masked_fill(part > 0, -torch.inf).flatten(1)
+        own = joint.gather(1, label[:, :, None].expand(-1, -1, mass.shape[1]))
+        leave = _value((own - mass).clamp_min(0.0), beta) - now.gather(1, label)
+        gain = (enter + leave[:, :, None]).scatter_(2, label[:, :, None], -torch.inf).flatten(1)
         best, where = gain.max(1)
-        if best.max() <= _GAIN:
-            break
-        row, to = where // symbols, where % symbols
-        to = torch.where(best > _GAIN, to, label[each, row])
+        moves = best > _GAIN
+        if not moves.all():
+            final[active], value[active] = joint, now.sum(1)
+            state = (active, label, joint, now, enter, beta, where)
+            active, label, joint, now, enter, beta, where = (v[moves] for v in state)
+            if not len(active):
+                break
+        each = torch.arange(len(active))[:, None]
+        row, to = (where // symbols)[:, None], (where % symbols)[:, None]
+        changed = torch.cat([label[each, row], to], 1)  # only two parts differ from before
         label[each, row] = to
-        part[each, row] = torch.nn.functional.one_hot(to, symbols).to(part.dtype)
-    joint = part.transpose(1, 2) @ mass
-    return joint[_value(joint, beta).sum(1).argmax()]
+        part = (label[:, None] == changed[:, :, None]).to(mass.dtype) @ mass
+        joint[each, changed] = part
+        now[each, changed] = alone = _value(part, beta)
+        entered = _value(part[:, None] + mass[None, :, None], beta[:, None]) - alone[:, None]
+        enter.scatter_(2, changed[:, None].expand(entered.shape), entered)
+    final[active], value[active] = joint, now.sum(1)
+    return final, value

@@ -17,6 +17,7 @@ from ibtutor.info._starts import starts
 from ibtutor.info._validate import ArrayLike
 
 _HARD = 1e-9  # below, soft and hard encoders differ by less than beta log T in the objective
+_TIE = 1e-10  # nats; by less than this no optimum is better than another
 _SMALL = 8192  # entries of an encoder for which more restarts cost next to nothing
 _ROUGH = 12  # steps on the summary, enough to see which starts lead
 _PATIENCE = 40  # plain and mixed steps before Newton steps take over
@@ -71,8 +72,9 @@ def solve_bottleneck(
     Blahut-Arimoto iterations on distinct rows, mixed (Anderson) and finished by Newton steps
     where they are slow. The problem is not concave: the search starts from p(y|x) itself and
     from `restarts` others, tried on a summary of the rows first; every beta may also take over
-    the encoder of another one. The result is a lower bound of the maximum; `bottleneck_bound`
-    certifies how far it can be off. At beta = 0 nothing weighs on I(X;T) and a hard clustering
+    the encoder of another one, and climbs from the best deterministic one as well.
+    The result is a lower bound of the maximum; `bottleneck_bound` certifies how far it can be
+    off. At beta = 0 nothing weighs on I(X;T) and a hard clustering
     is optimal: the best one where there are two classes and up to 1,024 distinct rows (dynamic
     programming), otherwise the best that single moves reach from all starts. For beta >= 1 the
     data processing inequality makes the constant T optimal.
@@ -119,12 +121,18 @@ def solve_bottleneck(
     scores[hard, 0] = 1.0  # for beta >= 1: hard encoders need one symbol on top
     small = summarize(used) if restarts else used
     first = starts(small, symbols, restarts, _validate.integer(seed, "seed", 0))
-    for group in (False, True):
-        open_ = ((hard == group) & (beta < 1)).nonzero()[:, 0]
-        if len(open_) and symbols > 1:
-            scores[open_] = _search(used, small, first, beta[open_], group, tol)
-            if group:
-                scores[open_] = _partition.refine(used, scores[open_], beta[open_], first)
+    open_ = (beta < 1) & (symbols > 1)
+    if open_.any():
+        found = _search(used, small, first, beta[open_], True, tol)
+        scores[open_] = _partition.refine(used, found, beta[open_], first)
+    if (soft := open_ & ~hard).any():
+        # Deterministic encoders are admissible here as well: nothing below the best one.
+        joint = _fixed_point.evaluate(scores[soft], used.w, used.p, True).joint
+        offer, above = _climb(used, joint, beta[soft], False, tol)
+        found = _search(used, small, first, beta[soft], False, tol)
+        value = _fixed_point.evaluate(found, used.w, used.p, False).objective(beta[soft])
+        better = above.objective(beta[soft]) > value + _TIE
+        scores[soft] = torch.where(better[:, None, None], offer, found)
     i_xt, i_ty = torch.zeros_like(beta), torch.zeros_like(beta)
     for group in (False, True):
         if (which := hard == group).any():

@@ -80,11 +80,17 @@ def best_channel(
         return torch.full((classes, classes), 1.0 / classes, dtype=torch.float64)
     if rate >= most - 1e-12:
         return torch.eye(classes, dtype=torch.float64)
-    found = []
-    for start in _channel_starts(rows, rate, restarts, seed):
-        keep = brentq(lambda k, m=start: _rate_of(rows, k, m) - rate, 0.0, 1.0, xtol=1e-12)
-        found.append(_at_rate.ascend_channel(_mixed(rows, keep, start), rows, rate))
-    return _match(max(found, key=lambda pair: pair[1])[0], rows)
+    scaled = [_scaled(rows, m, rate) for m in _channel_starts(rows, rate, restarts, seed)]
+    # An ascent may miss the rate, or fail: it is scaled in turn, and its start stays in.
+    better = (_at_rate.ascend_channel(m, rows, rate)[0] for m in scaled)
+    found = [*(_scaled(rows, m, rate) for m in better), *scaled]
+    return _match(max(found, key=lambda m: plane_point(rows, rows.w @ m)[1].item()), rows)
+
+
+def _scaled(rows: Rows, channel: torch.Tensor, rate: float) -> torch.Tensor:
+    """The mixture of a channel with the label, or with no information, that has this rate."""
+    keep = brentq(lambda k: _rate_of(rows, k, channel) - rate, 0.0, 1.0, xtol=1e-12)
+    return _mixed(rows, keep, channel)
 
 
 def _mixed(rows: Rows, keep: float, channel: torch.Tensor) -> torch.Tensor:
@@ -105,9 +111,13 @@ def _channel_starts(rows: Rows, rate: float, restarts: int, seed: int) -> list[t
     generator = torch.Generator().manual_seed(_validate.integer(seed, "seed", 0))
     prior = rows.prior.clamp_min(1e-300)[:, None]
     even = torch.full((classes, classes), 1.0 / classes, dtype=torch.float64)
-    encoder = bottleneck_at_rate(rows.w, [rate], p_x=rows.p).encoder(0)
-    bottleneck = rows.w.T @ (encoder * rows.p[:, None]) / prior
-    starts = [even, rows.agreement / prior, _match(bottleneck, rows)]
+    starts = [even, rows.agreement / prior]
+    try:
+        encoder = bottleneck_at_rate(rows.w, [rate], p_x=rows.p).encoder(0)
+    except ValueError:  # the best encoder with K symbols keeps less than this rate
+        pass
+    else:
+        starts.append(_match(rows.w.T @ (encoder * rows.p[:, None]) / prior, rows))
     for _ in range(_validate.integer(restarts, "restarts", 0)):
         noise = torch.rand(classes, classes, generator=generator, dtype=torch.float64).pow(4)
         starts.append(noise / noise.sum(1, keepdim=True))

@@ -93,8 +93,8 @@ def information_diagram(
     (0.693147, 0.0)
     """
     y = _validate.probabilities(p_y_given_x, "p_y_given_x", ndim=2).detach().to(torch.float64)
-    z = _validate.probabilities(p_z_given_x, "p_z_given_x", ndim=2).detach().to(torch.float64)
-    x = _validate.class_distribution(p_x, "p_x", len(y)).detach()
+    z = _validate.probabilities(p_z_given_x, "p_z_given_x", ndim=2).detach().to(y)
+    x = _validate.class_distribution(p_x, "p_x", len(y)).detach().to(y)
     if len(z) != len(y):
         raise ValueError(f"p_z_given_x must have {len(y)} rows, got {len(z)}")
     y, z = (rows / rows.sum(1, keepdim=True) for rows in (y, z))

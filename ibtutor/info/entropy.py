@@ -60,7 +60,7 @@ def cross_entropy(p: ArrayLike, q: ArrayLike, dim: int = -1) -> torch.Tensor:
     inf
     """
     p, q = _pair(p, q, dim)
-    return 0.0 - torch.xlogy(p, q).sum(dim)  # 0.0 - x: never a negative zero
+    return 0.0 - torch.xlogy(p, q).sum(-1)  # 0.0 - x: never a negative zero
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike, dim: int = -1) -> torch.Tensor:
@@ -88,7 +88,7 @@ def kl_divergence(p: ArrayLike, q: ArrayLike, dim: int = -1) -> torch.Tensor:
     p, q = _pair(p, q, dim)
     divergence = torch.xlogy(p, p) - torch.xlogy(p, q)
     # Rounding alone can leave about -1e-17 where p = q, or a negative zero.
-    return divergence.sum(dim).clamp(min=0.0) + 0.0
+    return divergence.sum(-1).clamp(min=0.0) + 0.0
 
 
 def mutual_information(joint: ArrayLike) -> torch.Tensor:
@@ -129,11 +129,13 @@ def mutual_information(joint: ArrayLike) -> torch.Tensor:
 
 
 def _pair(p: ArrayLike, q: ArrayLike, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both in float64 on the device of `p`, with the outcomes in the last dimension."""
     p = _validate.probabilities(p, "p", dim).to(torch.float64)
-    q = _validate.probabilities(q, "q", dim).to(torch.float64)
+    q = _validate.probabilities(q, "q", dim).to(p)
     if p.shape[dim] != q.shape[dim]:
         raise ValueError(
             f"p and q must have the same length along dim {dim}, "
             f"got {p.shape[dim]} and {q.shape[dim]}"
         )
-    return p, q
+    # Broadcasting aligns the last dimensions: elsewhere outcomes would meet other axes.
+    return p.movedim(dim, -1), q.movedim(dim, -1)

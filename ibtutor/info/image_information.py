@@ -161,8 +161,9 @@ def _entropies(a: Tensor, b: Tensor, bins: int, coded: bool) -> tuple[Tensor, Te
     log = torch.cat([n.new_zeros(1), n.log()])  # of a count
     total = log * torch.arange(pixels + 1, device=a.device)  # n log n
     offset = (torch.arange(rows, dtype=torch.int32, device=a.device) * cells).unsqueeze(1)
-    one = a.new_ones(rows * pixels, dtype=torch.float32)
-    counts = a.new_empty(rows * cells, dtype=torch.float32)
+    # Integers: float32 cannot count beyond 2^24.
+    one = a.new_ones(rows * pixels, dtype=torch.int32)
+    counts = a.new_empty(rows * cells, dtype=torch.int32)
     sums = a.new_empty(3, len(a), dtype=torch.float64)
     pieces = (x.split(rows) for x in (a, b, sums.T))
     for part_a, part_b, out in zip(*pieces, strict=True):
@@ -173,10 +174,10 @@ def _entropies(a: Tensor, b: Tensor, bins: int, coded: bool) -> tuple[Tensor, Te
         joint = counts[: k * cells].zero_()
         joint.scatter_add_(0, cell.to(torch.int64), one[: k * pixels])
         # Summed over pixels: log of the count of the pixel's own cell. Most cells are empty.
-        own = joint.index_select(0, cell).to(torch.int32)
+        own = joint.index_select(0, cell)
         joint = joint.view(k, bins, bins)
-        for i, marginal in enumerate((joint.sum(2), joint.sum(1))):
-            terms = total.index_select(0, marginal.view(-1).to(torch.int32))
+        for i, marginal in enumerate(joint.sum(d, dtype=torch.int32) for d in (2, 1)):
+            terms = total.index_select(0, marginal.view(-1))
             out[:, i] = terms.view(k, bins).sum(1)
         out[:, 2] = log.index_select(0, own).view(k, pixels).sum(1)
     h = log[pixels] - sums.view(3, count, channels) / pixels

@@ -46,11 +46,11 @@ def bottleneck_objective(
     0.5538156833
     """
     w = _validate.probabilities(p_y_given_x, "p_y_given_x", ndim=2).to(torch.float64)
-    q = _validate.probabilities(p_t_given_x, "p_t_given_x", ndim=2).to(torch.float64)
+    q = _validate.probabilities(p_t_given_x, "p_t_given_x", ndim=2).to(w)
     if p_x is None:
-        p = torch.full((len(w),), 1.0 / len(w), dtype=torch.float64)
+        p = w.new_full((len(w),), 1.0 / len(w))
     else:
-        p = _validate.probabilities(p_x, "p_x", ndim=1).to(torch.float64)
+        p = _validate.class_distribution(p_x, "p_x", None).to(w)
     if not len(p) == len(w) == len(q):
         raise ValueError(
             "p_x, p_y_given_x and p_t_given_x must have one row an input, "
@@ -59,6 +59,7 @@ def bottleneck_objective(
     beta = _validate.non_negative(beta, "beta")
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}")
+    w, q = (rows / rows.sum(1, keepdim=True) for rows in (w, q))
     joint = w.T @ (q * p[:, None])
     i_ty = _information(joint)
     if kind == "dib":

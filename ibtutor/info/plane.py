@@ -126,7 +126,7 @@ def _scan(p: torch.Tensor, weights: torch.Tensor | None, joint: JointSum) -> flo
         if len(part) < size:
             buffers = [buffer[: len(part)] for buffer in buffers]
         logs, wide, wide_logs = buffers
-        torch.add(part, floor, out=logs).log_()
+        logs.copy_(part).add_(floor).log_()  # the floor would be zero in half precision
         wide.copy_(part)
         torch.mv(wide, ones, out=row_sum)
         if scale is not None:

@@ -47,9 +47,10 @@ def pool_labels(
     0.8540422398
     """
     w = _validate.probabilities(p_y_given_x, "p_y_given_x", ndim=2).to(torch.float64)
-    m = _validate.probabilities(channel, "channel", ndim=2).to(torch.float64)
+    m = _validate.probabilities(channel, "channel", ndim=2).to(w)
     if w.shape[1] != len(m):
         raise ValueError(f"channel must have {w.shape[1]} rows, one a class, got {len(m)}")
+    w, m = (rows / rows.sum(1, keepdim=True) for rows in (w, m))
     if how == "arithmetic":
         return w @ m
     if how != "geometric":
@@ -76,16 +77,17 @@ def confidence_penalty_encoder(p_y_given_x: ArrayLike, beta: float) -> torch.Ten
         p_y_given_x: `(N, K)`. beta: penalty, zero or more, nats.
 
     Returns:
-        `(N, K)` float64.
+        `(N, K)` float64; not differentiable.
 
     >>> round(confidence_penalty_encoder([[.8, .2]], 0.3)[0, 0].item(), 10)
     0.7396752751
     """
-    w = _validate.probabilities(p_y_given_x, "p_y_given_x", ndim=2).to(torch.float64)
+    w = _validate.probabilities(p_y_given_x, "p_y_given_x", ndim=2).detach().to(torch.float64)
+    w = w / w.sum(1, keepdim=True)
     beta = _validate.non_negative(beta, "beta")
     if beta < 1e-8:  # the penalty moves p by about beta
-        return w / w.sum(1, keepdim=True)
-    values = w.numpy() / beta
+        return w
+    values = w.cpu().numpy() / beta
 
     def row(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """p at exp(c / beta) = exp(u), computed as exp(u + W), and its derivative by u."""
@@ -104,7 +106,7 @@ def confidence_penalty_encoder(p_y_given_x: ArrayLike, beta: float) -> torch.Ten
             break
         step = u - np.log(total) * total / slope.sum(1)
         u = np.where((step > low) & (step < high), step, (low + high) / 2)
-    result = torch.from_numpy(p)
+    result = torch.from_numpy(p).to(w.device)
     return result / result.sum(1, keepdim=True)
 
 
@@ -146,7 +148,7 @@ def label_smoothing_at_rate(
     if smoothing is None:
         r = torch.full((classes,), 1.0 / classes, dtype=torch.float64)
     else:
-        r = _validate.class_distribution(smoothing, "smoothing", classes)
+        r = _validate.class_distribution(smoothing, "smoothing", classes).to(rows.w)
     return _at_rate(lambda keep: keep * rows.w + (1 - keep) * r, rows, rate, 1.0)
 
 

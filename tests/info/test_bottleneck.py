@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ibtutor.info import critical_beta, solve_bottleneck
+from ibtutor.info import _fixed_point, critical_beta, solve_bottleneck
 from ibtutor.info._rows import merge_rows, mixture_information, plane_point, summarize
+from ibtutor.info._starts import starts
 
 FOUR_POINTS = [[1.0, 0.0], [0.0, 1.0], [0.8, 0.2], [0.2, 0.8]]
 BETAS = [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0]
@@ -219,3 +220,46 @@ def test_types_of_input():
 def test_bad_input_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         solve_bottleneck(**arguments)
+
+
+def sparse_law(seed):
+    """A table with nearly certain rows, weights that differ by orders, a number of symbols."""
+    rng = np.random.default_rng(seed)
+    n, k = rng.integers(3, 8), rng.integers(2, 5)
+    w, p = rng.dirichlet(np.full(k, 0.15), n), rng.dirichlet(np.full(n, 0.3))
+    return w, p, int(rng.integers(2, k + 1))
+
+
+def check_against_deterministic(w, p, symbols, betas):
+    found, hard = (
+        solve_bottleneck(w, betas, p_x=p, num_clusters=symbols, kind=kind) for kind in ("ib", "dib")
+    )
+    assert (found.objective - hard.objective).min() >= -1e-9
+
+
+def test_never_below_the_deterministic_bottleneck():
+    w = [
+        [1.0, 0.0, 0.0],
+        [0.0413, 0.0, 0.9587],
+        [0.0095, 0.1289, 0.8616],
+        [0.17, 0.0036, 0.8264],
+        [0.0, 1.0, 0.0],
+        [0.9986, 0.0001, 0.0013],
+    ]
+    p = [0.0012, 0.0041, 0.5738, 0.4205, 0.0004, 0.0]
+    check_against_deterministic(w, p, 2, [0.2])
+    for seed in (1, 43, 196, 280, *range(10)):
+        check_against_deterministic(*sparse_law(seed), [1e-6, 0.02, 0.05, 0.1, 0.5])
+
+
+def test_no_gain_is_made_of_rounding():
+    w, p, symbols = sparse_law(354)  # mixing once drove its scores to 4e18
+    p = np.round(p, 4) + 1e-12
+    rows = merge_rows(np.round(w, 4) / np.round(w, 4).sum(1, keepdims=True), p / p.sum())
+    joint = starts(rows, symbols, 16, 0)
+    beta = torch.full((len(joint),), 0.001, dtype=torch.float64)
+    scores, points = _fixed_point.iterate(
+        joint, beta, rows.w, rows.p, hard=False, tol=1e-13, limit=40
+    )
+    i_xt, i_ty = plane_point(rows, torch.softmax(scores @ rows.w.T, 1).transpose(1, 2))
+    assert (points.objective(beta) - (i_ty - beta * i_xt)).abs().max() < 1e-11

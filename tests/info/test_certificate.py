@@ -91,6 +91,17 @@ def test_slope_at_zero():
     assert contraction_coefficient([[1.0, 0.0]]) == 0.0
 
 
+@pytest.mark.parametrize("delta", [0.3, 1e-2, 1e-4])
+def test_slope_at_zero_of_weak_binary_channels(delta):
+    # symmetric: known in closed form
+    w = [[0.5 + delta, 0.5 - delta], [0.5 - delta, 0.5 + delta]]
+    assert contraction_coefficient(w) == pytest.approx(4 * delta**2, rel=1e-6)
+    # a bound from below: never above the contraction of any one pair of inputs
+    w = [[0.5, 0.5], [0.5 - delta, 0.5 + delta]]
+    distance = 1 - (math.sqrt(0.5 * (0.5 - delta)) + math.sqrt(0.5 * (0.5 + delta))) ** 2
+    assert critical_beta(w) <= contraction_coefficient(w) <= distance + 1e-12
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="zero or more"):
         bottleneck_bound(TOY, -1.0)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibtutor.info import (
+    _at_rate,
     best_channel,
     bottleneck_at_rate,
     geometric_smoothing,
@@ -123,3 +124,32 @@ def test_rates_out_of_reach():
         best_channel(TOY, -0.1)
     with pytest.raises(ValueError, match="finite"):
         bottleneck_at_rate(TOY, math.nan)
+
+
+def test_a_channel_where_no_bottleneck_with_as_many_symbols_has_the_rate():
+    w, p_x = [[0.1, 0.9], [1.0, 0.0], [0.0, 1.0]], [0.11, 0.0235, 0.8665]
+    most = information_plane(w, p_x=p_x).i_xt
+    rate = 0.995 * most
+    with pytest.raises(ValueError, match="rates must lie in"):
+        bottleneck_at_rate(w, rate, p_x=p_x)
+    encoder = pool_labels(w, best_channel(w, rate, p_x=p_x))
+    assert information_plane(encoder, p_x=p_x).i_xt == pytest.approx(rate, abs=1e-9)
+    plain = label_smoothing_at_rate(w, rate, p_x=p_x)
+    assert relevance(encoder, w, p_x) >= relevance(plain, w, p_x) - 1e-9
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.9])
+def test_ascents_that_miss_the_rate_lose_nothing(monkeypatch, keep):
+    w = np.random.default_rng(0).dirichlet(np.full(3, 0.3), 5)
+    exact = relevance(pool_labels(w, best_channel(w, 0.3)), w)
+    ascend = _at_rate.ascend_channel
+
+    def missed(channel, rows, rate):
+        found, _ = ascend(channel, rows, rate)
+        return keep * found + (1 - keep) / 3, -math.inf
+
+    monkeypatch.setattr(_at_rate, "ascend_channel", missed)
+    encoder = pool_labels(w, best_channel(w, 0.3))
+    assert information_plane(encoder).i_xt == pytest.approx(0.3, abs=1e-9)
+    plain = relevance(label_smoothing_at_rate(w, 0.3), w)
+    assert plain - 1e-9 <= relevance(encoder, w) <= exact + 1e-9

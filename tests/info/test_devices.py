@@ -8,9 +8,16 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 from ibtutor.info import (
     audenaert_bound,
     binary_gaussian_information,
+    bottleneck_objective,
+    confidence_penalty_encoder,
+    cross_entropy,
     error_bound_from_predictions,
     error_lower_bound,
     gaussian_separation,
+    information_diagram,
+    kl_divergence,
+    label_smoothing_at_rate,
+    pool_labels,
 )
 
 
@@ -52,7 +59,7 @@ class TwoDevices(TorchDispatchMode):
 
 def plain(found):
     found = getattr(found, "here", found)
-    return found.tolist() if isinstance(found, torch.Tensor) else found
+    return found.flatten().tolist() if isinstance(found, torch.Tensor) else found
 
 
 TABLE = torch.tensor([0, 1, 2] * 20)
@@ -67,6 +74,15 @@ P, Q = torch.tensor([[0.5, 0.5], [0.9, 0.1]]), torch.tensor([0.25, 0.75])
         (lambda i, h: error_lower_bound(i, h, 3), [torch.tensor([0.1, 0.5]), torch.tensor([1.0])]),
         (audenaert_bound, [P, Q]),
         (error_bound_from_predictions, [TABLE, TABLE.flip(0)]),
+        (kl_divergence, [Q, P]),
+        (cross_entropy, [P, Q]),
+        (pool_labels, [P, P.flip(0)]),
+        (lambda w, m: pool_labels(w, m, "geometric"), [P, P.flip(0)]),
+        (lambda *law: bottleneck_objective(*law, 0.3), [Q, P, P.flip(0)]),
+        (lambda w, q: bottleneck_objective(None, w, q, 0.3), [P, P.flip(0)]),
+        (lambda *law: information_diagram(*law).preserved_information, [Q, P, P.flip(0)]),
+        (lambda w: confidence_penalty_encoder(w, 0.3), [P]),
+        (lambda w, r: label_smoothing_at_rate(w, 0.1, smoothing=r), [P, Q]),
     ],
 )
 def test_one_argument_there_is_enough(call, arguments):

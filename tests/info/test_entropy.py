@@ -222,3 +222,11 @@ def test_bad_pairs_and_joints():
         mutual_information([0.5, 0.5])
     with pytest.raises(ValueError, match=r"joint must sum to 1 .*got 2"):
         mutual_information([[0.5, 0.5], [0.5, 0.5]])
+
+
+def test_outcomes_in_the_first_dimension_of_different_ranks():
+    p, q = torch.tensor([0.9, 0.1]), torch.tensor([[0.2, 0.6], [0.8, 0.4]])
+    for function in (kl_divergence, cross_entropy):
+        each = torch.stack([function(p, column) for column in q.T])
+        assert torch.allclose(function(p, q, dim=0), each, rtol=0, atol=1e-14)
+        assert torch.allclose(function(q, p, dim=0)[1], function(q[:, 1], p), rtol=0, atol=1e-14)

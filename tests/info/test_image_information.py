@@ -213,3 +213,14 @@ GOOD = torch.full((2, 1, 2, 2), 0.5)
 def test_bad_input(a, b, options, error, words):
     with pytest.raises(error, match=words):
         nmi(a, b, **options)
+
+
+def test_more_equal_pixels_than_float32_can_count():
+    a = torch.zeros(1, 1, 4200, 4200, dtype=torch.uint8)
+    a[..., 0, :] = 255
+    b = a.clone()
+    b[..., 1, :] = 255
+    row, rest = 1 / 4200, 1 - 2 / 4200  # the joint has no cell (255, 0)
+    joint = torch.tensor([[rest, row], [0.0, row]], dtype=torch.float64)
+    shared = 2 * mutual_information(joint) / (entropy(joint.sum(0)) + entropy(joint.sum(1)))
+    assert nmi(a, b, 2).item() == pytest.approx(shared.item(), abs=1e-9)

@@ -133,3 +133,11 @@ def test_bad_input(oracle, change, message):
     arguments = dict(p_x=p_x, p_y_given_x=p_y_given_x, p_t_given_x=p_t_given_x, beta=0.3)
     with pytest.raises(ValueError, match=message):
         bottleneck_objective(**(arguments | change))
+
+
+def test_rows_that_miss_one_by_rounding():
+    w, q, p = [[0.9, 0.1], [0.3, 0.7]], [[0.8, 0.2], [0.4, 0.6]], [0.25, 0.75]
+    for kind in ("ib", "dib", "ceb"):
+        exact = bottleneck_objective(p, w, q, 0.3, kind).item()
+        rough = (torch.tensor(v, dtype=torch.float64) * (1 + 9e-5) for v in (p, w, q))
+        assert bottleneck_objective(*rough, 0.3, kind).item() == pytest.approx(exact, abs=1e-14)

@@ -228,6 +228,16 @@ def test_one_hot_and_constant_rows_are_exact():
         assert math.copysign(1.0, value) == 1.0
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_zeros_in_half_precision_add_nothing(dtype):
+    one_hot = torch.eye(4, dtype=dtype)[torch.arange(40) % 4]
+    assert information_plane(one_hot).i_xt == pytest.approx(math.log(4), abs=1e-15)
+    sharp = (40.0 * torch.eye(4)).softmax(1).to(dtype)  # 4e-18: zero in float16
+    plane = information_plane(sharp, [0, 1, 2, 3])
+    assert plane.i_xt == pytest.approx(math.log(4), abs=1e-12)
+    assert plane.h_y_given_t == pytest.approx(0.0, abs=1e-12)
+
+
 def test_without_labels():
     p, labels = outputs(100, 10)
     plane, full = information_plane(p), information_plane(p, labels)

@@ -165,3 +165,20 @@ def test_bad_shapes():
         pool_labels(TOY, np.eye(3))
     with pytest.raises(ValueError, match="how"):
         pool_labels(TOY, np.eye(2), "harmonic")
+
+
+@pytest.mark.parametrize("how", ["arithmetic", "geometric"])
+def test_rows_that_miss_one_by_rounding(how):
+    w, m = torch.tensor(TOY, dtype=torch.float64), torch.tensor([[0.9, 0.1], [0.3, 0.7]])
+    exact = pool_labels(w, m.double(), how)
+    found = pool_labels(w * (1 + 9e-5), m.double() * (1 - 9e-5), how)
+    assert torch.allclose(found, exact, rtol=0, atol=1e-14)
+    near = confidence_penalty_encoder(w * (1 + 9e-5), 0.3)
+    assert torch.allclose(near, confidence_penalty_encoder(w, 0.3), rtol=0, atol=1e-12)
+
+
+def test_the_confidence_penalty_takes_what_has_a_gradient():
+    w = torch.tensor(TOY, requires_grad=True)
+    found = confidence_penalty_encoder(w, 0.3)
+    assert not found.requires_grad
+    assert torch.equal(found, confidence_penalty_encoder(w.detach(), 0.3))
