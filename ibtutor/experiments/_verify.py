@@ -214,6 +214,9 @@ def _fill(numbers: list[Number], module: ModuleType | None) -> None:
     families: dict[tuple, list[Number]] = {}
     for number in numbers:
         families.setdefault((*number.family, len(number.recorded)), []).append(number)
+    # Fewer than three tell nothing of what is common to them: they join those of their quantity.
+    for name in [name for name, mine in families.items() if len(mine) < 3]:
+        families.setdefault((name[0], (), name[-1]), []).extend(families.pop(name))
     varying = {name for name, mine in families.items() if any(n.varies for n in mine)}
     count = sum(len(families[name]) for name in varying)
     for name, mine in families.items():

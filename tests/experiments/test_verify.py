@@ -68,6 +68,20 @@ def test_false_alarms_are_rarer_than_promised(seeds, shared):
     assert alarms < 12
 
 
+def test_seeds_that_agree_by_chance_take_the_spread_of_their_quantity():
+    names = [f"loss {i}" for i in range(5)]
+
+    def rows(seed, x, equal):
+        told = [{"loss": name, "seed": seed, "x": x} for name in names]
+        return [*told, {"loss": "equal", "seed": seed, "x": equal}]
+
+    recorded = [*rows(0, 0.97, 0.98), *rows(1, 0.972, 0.98), *rows(2, 0.969, 0.98)]
+    assert not drifted(_verify.compare(recorded, rows(3, 0.971, 0.981)))
+    assert drifted(_verify.compare(recorded, rows(3, 0.971, 0.5)))
+    alone = [row for row in recorded if row["loss"] == "equal"]
+    assert drifted(_verify.compare(alone, rows(3, 0.971, 0.981)[-1:])), "nothing to learn from"
+
+
 # --- records -------------------------------------------------------------------------------------
 
 
