@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 NAMES = {
@@ -29,7 +30,30 @@ def build(name: str, channels: int = 3, num_classes: int = 10) -> Callable[[], n
     """
     if name not in NAMES:
         raise ValueError(f"network must be one of {', '.join(NAMES)}, got {name!r}")
-    return lambda: _MAKERS[name](channels, num_classes)
+    return lambda: _quick_on_a_cpu(_MAKERS[name](channels, num_classes))
+
+
+class _StridedDepthwise(nn.Conv2d):
+    """A depthwise convolution with stride that is not rounded to bfloat16 on a CPU.
+
+    There its gradient has no fast kernel in that precision.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float()).to(input.dtype)
+
+
+def _quick_on_a_cpu(network: nn.Module) -> nn.Module:
+    """The same network and parameters; a bfloat16 step of MobileNetV2 in two thirds of its time."""
+    for layer in network.modules():
+        if isinstance(layer, nn.ReLU6):
+            layer.inplace = False  # in place it is several times slower in half precision
+        if type(layer) is nn.Conv2d and layer.groups > 1 and max(layer.stride) > 1:
+            layer.__class__ = _StridedDepthwise  # it has the same parameters and buffers
+    return network
 
 
 def _stem(channels: int, width: int) -> nn.Conv2d:

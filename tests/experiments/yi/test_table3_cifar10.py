@@ -93,6 +93,44 @@ def test_networks_take_small_images(name):
     assert network.training is False
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2", "shufflenet_v2", "efficientnet_b0"])
+def test_the_network_is_torchvision_s(name):
+    """What is quicker on a CPU changes no output and no gradient."""
+    results = []
+    for build in (_networks.build(name), lambda: _networks._MAKERS[name](3, 10)):
+        torch.manual_seed(0)
+        network = build().double().eval()  # no dropout
+        logits = network(torch.randn(2, 3, 32, 32, dtype=torch.float64))
+        gradients = torch.autograd.grad(logits.square().sum(), list(network.parameters()))
+        results.append((list(network.state_dict()), logits, *gradients))
+    torch.testing.assert_close(results[0][1:], results[1][1:], rtol=1e-9, atol=1e-12)
+    assert results[0][0] == results[1][0]
+
+
+@pytest.mark.parametrize(("name", "count"), [("mobilenet_v2", 3), ("shufflenet_v2", 6)])
+def test_strided_depthwise_layers_are_in_single_precision_on_a_cpu(name, count):
+    """A layer equals the one it stands for, with and without autocast; it keeps the type."""
+    network = _networks.build(name)()
+    layers = [layer for layer in network.modules() if type(layer) is _networks._StridedDepthwise]
+    assert len(layers) == count
+    layer, generator = layers[0], torch.Generator().manual_seed(0)
+    images = torch.randn(4, layer.in_channels, 8, 8, generator=generator).bfloat16()
+    upstream = torch.randn(4, layer.in_channels, 4, 4, generator=generator).bfloat16()
+    weight = layer.weight.detach().double().requires_grad_()
+    exact = torch.nn.functional.conv2d(
+        images.double(), weight, stride=2, padding=1, groups=layer.groups
+    )
+    (exact_gradient,) = torch.autograd.grad(exact, weight, upstream.double())
+    for precision, slack in ((torch.float32, 1e-5), (torch.bfloat16, 2**-8)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
+            given = layer(images.to(precision))
+        assert given.dtype is precision
+        (gradient,) = torch.autograd.grad(given, layer.weight, upstream.to(precision))
+        torch.testing.assert_close(given.double(), exact, rtol=slack, atol=1e-5)
+        # The gradient is not rounded to half precision on its way, autocast or not.
+        torch.testing.assert_close(gradient.double(), exact_gradient, rtol=1e-4, atol=1e-4)
+
+
 def made_up(mil, ce, own_mil=0.8, own_ce=0.8, others=0.6, network="mobilenet_v2"):
     """Result of a run that never was; each accuracy with three seeds around it."""
     arms = {("mil", 1e-3): mil, ("ce", 1e-3): ce, ("mil", 1e-2): own_mil, ("ce", 1e-1): own_ce}
