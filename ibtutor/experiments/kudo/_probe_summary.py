@@ -33,10 +33,10 @@ def summarize(rows: list[dict]) -> dict[str, Any]:
                 entry[name], entry[f"{name}_sd"], _ = mean_and_error(_column(members, name))
             summary["settings"].append(entry)
     plain = by_alpha.get(0.0, [])
+    # A strength at which every run diverged has a comparison too, one that was not run.
+    tried = sorted({row["alpha"] for row in rows if row["method"] == "ls" and row["alpha"] > 0})
     summary["against_cross_entropy"] = [
-        _compare(alpha, members, plain)
-        for alpha, members in sorted(by_alpha.items())
-        if alpha > 0 and plain
+        _compare(alpha, by_alpha.get(alpha, []), plain) for alpha in tried if plain
     ]
     summary["against_weight_decay"] = []
     for alpha, members in sorted(by_alpha.items()):

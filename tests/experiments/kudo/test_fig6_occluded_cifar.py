@@ -185,6 +185,16 @@ def test_diverged_runs_are_left_out():
     assert summarize(result.rows)["settings"] == result.summary["settings"]
 
 
+def test_a_strength_without_a_run_that_ended_keeps_its_claims_from_holding():
+    result = made_up({0.0: (0.5, 2.2), 0.1: (0.4, 1.8)})
+    rows = result.rows + [
+        {"method": "ls", "alpha": 0.9, "seed": seed, "diverged": True} for seed in range(3)
+    ]
+    found = Result(rows, summarize(rows))
+    assert {verdict(name, found) for name in CLAIMS} == {"not run"}
+    assert "at alpha = 0.1" in fig6.finding(found)
+
+
 def test_a_diverging_run_is_a_row_and_the_others_stay(tiny):
     found = fig6.run(replace(TINY, weight_decays=(1e9,)), progress=False)
     broken = found.rows.pop(2)
