@@ -48,7 +48,7 @@ def gaussian_separation(mean: ArrayLike, covariance: ArrayLike) -> float:
 
     Args:
         mean: shape `(n,)`.
-        covariance: shape `(n, n)`, symmetric and positive definite.
+        covariance: shape `(n, n)`, symmetric and positive definite, not only up to rounding.
 
     Returns:
         A number, zero or more, without unit.
@@ -75,14 +75,22 @@ def gaussian_separation(mean: ArrayLike, covariance: ArrayLike) -> float:
     crooked = (sigma - sigma.T).abs().max().item()
     if crooked > 1e-8 * sigma.abs().max().item():
         raise ValueError(f"covariance must be symmetric, got entries that differ by {crooked:.6g}")
-    factor, failed = torch.linalg.cholesky_ex(sigma)
-    if failed:
-        smallest = torch.linalg.eigvalsh(sigma).min().item()
+    scale = sigma.diagonal().clamp(min=0.0).sqrt()
+    if not (scale > 0).all():
         raise ValueError(
-            f"covariance must be positive definite, got a smallest eigenvalue {smallest:.6g}"
+            "covariance must be positive definite, got a variance "
+            f"{sigma.diagonal().min().item():.6g}"
         )
-    white = torch.linalg.solve_triangular(factor, mu[:, None], upper=False)
-    delta = white.square().sum().item()
+    # Of the correlations: variances may differ by any factor, and rounding is relative to one.
+    spectrum, axes = torch.linalg.eigh(sigma / scale[:, None] / scale)
+    # Ten times what eigenvalues may be off: the products in the covariance are rounded, too.
+    rounding = 10 * len(mu) * torch.finfo(torch.float64).eps * spectrum[-1].item()
+    if spectrum[0].item() <= rounding:
+        raise ValueError(
+            "covariance must be positive definite, got correlations with a smallest eigenvalue "
+            f"{spectrum[0].item():.6g}, which is not above rounding ({rounding:.2g})"
+        )
+    delta = ((mu / scale @ axes).square() / spectrum).sum().item()
     if not math.isfinite(delta):
         raise ValueError(
             "mean must be small enough and covariance large enough for a finite separation, "

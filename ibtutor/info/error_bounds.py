@@ -64,13 +64,15 @@ def error_lower_bound(
     elif kind == "fano":
         bound = _invert_fano(missing, (math.log(k) - total).clamp(min=0.0) + known, k)
     else:
-        nats = kind == "milc"
-        unit = 1.0 if nats else math.log(2)
+        unit = 1.0 if kind == "milc" else math.log(2)
         slope = 2.0 + math.log(k - 1) / unit
-        excess = missing / unit + 0.5 - math.log(2) / unit
-        # The smaller root of a quadratic in P, written without the difference of near-equals.
-        root = (slope**2 - 8 * excess).clamp(min=0.0).sqrt()
-        bound = 2 * excess / (slope + root)
+        shift = 0.5 - math.log(2) / unit
+        excess = missing / unit + shift
+        # The smaller root of a quadratic in P, written without differences of near-equals: where
+        # nothing is known the discriminant is that of log K alone, and with two classes zero.
+        kept = (math.log(k) - total).clamp(min=0.0) + known
+        least = max(slope**2 - 8 * (math.log(k) / unit + shift), 0.0)
+        bound = 2 * excess / (slope + (least + 8 * kept / unit).sqrt())
     return bound.clamp(0.0, 1.0 - 1.0 / k)
 
 
@@ -123,7 +125,8 @@ def _outcomes_last(value: ArrayLike, name: str, dim: int) -> Tensor:
     dim = _validate.integer(dim, "dim", -dims)
     if dim >= dims:
         raise ValueError(f"dim must be at most {dims - 1} for {name}, got {dim}")
-    return _validate.probabilities(p, name, dim).to(torch.float64).movedim(dim, -1)
+    p = _validate.probabilities(p, name, dim).to(torch.float64).movedim(dim, -1)
+    return p / p.sum(-1, keepdim=True)  # sums may be off by the rounding of the caller's precision
 
 
 def _fano_function(error: Tensor, num_classes: int) -> Tensor:
@@ -133,8 +136,8 @@ def _fano_function(error: Tensor, num_classes: int) -> Tensor:
 
 def _arguments(information: ArrayLike, entropy: ArrayLike, k: int) -> tuple[Tensor, Tensor, int]:
     k = _validate.class_count(k)
-    known = _validate.as_float_tensor(information, "mutual_information").to(torch.float64)
-    total = _validate.as_float_tensor(entropy, "entropy").to(torch.float64)
+    known = _validate.as_float_tensor(information, "mutual_information").detach().double()
+    total = _validate.as_float_tensor(entropy, "entropy").detach().double()
     _validate.check_finite(known, "mutual_information")
     _validate.check_finite(total, "entropy")
     try:

@@ -44,9 +44,10 @@ def error_bound_from_counts(
     The interval covers the bound of the population. Fano's bound is the error of the symmetric
     channel with this H(Y|T), so where it is small its interval is that of a proportion (Clopper
     and Pearson) with as many samples as give the same variance; elsewhere H(Y|T) is taken as
-    normal, and the lower end also allows for the skew of its estimate where little is known. Empty
-    cells may hide entropy: the upper end allows for the most they can hide, and for no more error
-    than the best guess has.
+    normal, and the lower end also allows for the skew of its estimate where little is known. The
+    upper end allows for the most that the correction may leave in each cell that was seen. Empty
+    cells may hide entropy, too: it allows for the most they can hide, and for no more error than
+    the best guess has.
 
     Args:
         counts: shape `(K, M)`, how often label y (row) came with symbol t (column), such as a
@@ -88,8 +89,11 @@ def error_bound_from_counts(
             f"on the safe side; {_FEW * k * symbols} samples would do",
             stacklevel=2,
         )
-    corrected, most, spread, free = _conditional_entropy(table)
-    ends = [_end(corrected, spread, free, n, k, level, side) for side in (-1, 1)]
+    corrected, left, most, spread, free = _conditional_entropy(table)
+    ends = [
+        _end(missing, spread, free, n, k, level, side)
+        for missing, side in ((corrected, -1), (left, 1))
+    ]
     guess = 1.0 - table.amax(0).sum().item() / n
     allowed = _end(most, spread, free, n, k, level, 1)
     ends[1] = min(allowed, max(ends[1], _proportion(guess, n, level, 1)))
@@ -179,16 +183,22 @@ def _miller_madow(counts: Tensor) -> float:
     return _plug_in(counts) + (int((counts > 0).sum()) - 1) / (2 * counts.sum().item())
 
 
-def _conditional_entropy(table: Tensor) -> tuple[float, float, float, int]:
-    """H(Y|T): corrected, the most that empty cells allow, a standard error, degrees of freedom."""
+def _conditional_entropy(table: Tensor) -> tuple[float, float, float, float, int]:
+    """H(Y|T): corrected, the most that the cells seen allow and that all cells do, its error.
+
+    The last number is that of the degrees of freedom.
+    """
     n, (k, _) = table.sum().item(), table.shape
     seen = table.sum(0)
     used = int((seen > 0).sum())
-    free = int((table > 0).sum()) - used
+    cells = int((table > 0).sum())
+    free = cells - used
     # Where each symbol has one label nothing is open: exactly, not up to rounding.
     plain = _plug_in(table.flatten()) - _plug_in(seen) if free else 0.0
     corrected = plain + free / (2 * n)
     most = max(corrected, plain + (_MOST_PER_CELL * k - 0.5) * used / n)
+    # Many cells with few samples each: what is left in each adds up, the spread only by its root.
+    left = min(corrected + (_MOST_PER_CELL - 0.5) * cells / n, most) if free else corrected
     share = table / torch.where(seen > 0, seen, torch.ones_like(seen))
     surprise = torch.where(
         table > 0,
@@ -200,7 +210,7 @@ def _conditional_entropy(table: Tensor) -> tuple[float, float, float, int]:
     # The second term is what is left where Y is uniform given T and the first vanishes.
     spread = math.sqrt(variance / n + free / (2 * n * n))
     top = math.log(k)
-    return min(corrected, top), min(most, top), spread, free
+    return min(corrected, top), min(left, top), min(most, top), spread, free
 
 
 def _fano(error: float, k: int) -> float:

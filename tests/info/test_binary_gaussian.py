@@ -140,11 +140,24 @@ def test_separation_is_that_of_lemma_11(oracle):
     assert np.trace(a @ sigma) + mu @ a @ mu == pytest.approx(case["expected"], abs=1e-11)
 
 
+@given(st.integers(2, 6), st.integers(0, 2**32 - 1))
+def test_a_singular_covariance_is_refused_whatever_the_rounding(n, seed):
+    rng = np.random.default_rng(seed)
+    few = rng.normal(size=(n, rng.integers(1, n)))
+    with pytest.raises(ValueError, match="positive definite"):
+        gaussian_separation(np.ones(n), few @ few.T)
+
+
+def test_variances_may_differ_by_any_factor():
+    assert gaussian_separation([0.0, 1e-150], np.diag([1.0, 1e-300])) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(
     ("mean", "covariance", "message"),
     [
-        ([1.0, 1.0], [[1.0, 1.0], [1.0, 1.0]], "positive definite, got a smallest eigenvalue"),
-        ([1.0, 1.0], [[1.0, 2.0], [2.0, 1.0]], "positive definite, got a smallest eigenvalue -1"),
+        ([1.0, 1.0], [[1.0, 1.0], [1.0, 1.0]], "definite, got correlations with a smallest eigen"),
+        ([1.0, 1.0], [[1.0, 2.0], [2.0, 1.0]], "definite, .* smallest eigenvalue -1, .* rounding"),
+        ([1.0, 1.0], [[0.0, 0.0], [0.0, 1.0]], "positive definite, got a variance 0"),
         ([1.0, 1.0], [[1.0, 0.5], [0.0, 1.0]], "symmetric, got entries that differ by 0.5"),
         ([1.0], [[1.0, 0.0], [0.0, 1.0]], r"shapes \(n,\) and \(n, n\), got \(1,\) and \(2, 2\)"),
         ([math.nan], [[1.0]], "mean must be finite"),

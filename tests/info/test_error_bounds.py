@@ -96,6 +96,19 @@ def test_binary_quadratic_is_pinsker():
     torch.testing.assert_close(found, pinsker, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("information", [1e-17, 1e-16, 1e-15, 1e-12, 1e-10, 1e-6, 0.1])
+def test_binary_quadratic_keeps_its_digits_where_almost_nothing_is_known(information):
+    found = bounds(information, math.log(2), 2)
+    assert found["milc"] == pytest.approx(0.5 - math.sqrt(information / 2), rel=0, abs=2e-16)
+    assert found["milc_bits"] <= found["milc"] <= found["fano"] + 2e-16
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_kind_keeps_a_graph(kind):
+    information = torch.tensor([0.1, 0.2], requires_grad=True)
+    assert not error_lower_bound(information, information + 1, 10, kind).requires_grad
+
+
 @given(classes, st.floats(0.0, 1.0))
 def test_label_smoothing_meets_fano(k, alpha):
     # Drawing T from the smoothed target errs at alpha (K - 1) / K and has this information.
@@ -195,6 +208,13 @@ def test_audenaert_bounds_the_difference(k, random):
     p, q = rng.dirichlet(np.full(k, 0.4)), rng.dirichlet(np.full(k, 0.4))
     gap = abs(entropy(p).item() - entropy(q).item())
     assert gap <= audenaert_bound(p, q).item() + 1e-12
+
+
+@pytest.mark.parametrize(("p", "dtype"), [([1.0, 1e-4], "float64"), ([1.0, 0.0199], "float16")])
+def test_audenaert_holds_where_a_sum_is_off_within_what_is_accepted(p, dtype):
+    p = np.array(p, dtype=dtype)
+    exact = p.astype(float) / p.astype(float).sum()
+    assert entropy(exact).item() <= audenaert_bound(p, np.array([1.0, 0.0])).item() + 1e-12
 
 
 @pytest.mark.parametrize("k", [2, 5, 50])

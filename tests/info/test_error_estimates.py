@@ -37,6 +37,13 @@ def uneven(k, m, seed):
     return rng.dirichlet(np.full(k, 2.0))[:, None] * rng.dirichlet(np.full(m, 0.3), size=k)
 
 
+def many(k, symbols):
+    """Shares of many symbols from far apart to nearly none, and what each says of the label."""
+    rng = np.random.default_rng(3)
+    shares = rng.dirichlet(np.ones(symbols))
+    return (shares[:, None] * rng.dirichlet(np.full(k, 20.0), size=symbols)).T
+
+
 JOINTS = {
     "two classes, 2%": symmetric(2, 0.02),
     "two classes, 10%": symmetric(2, 0.1),
@@ -61,6 +68,9 @@ JOINTS = {
 }
 
 
+MANY_SYMBOLS = {f"{k}x{m}": many(k, m) for k, m in ((2, 50), (3, 50), (2, 200), (3, 200))}
+
+
 def population_bound(joint):
     h_y, known = entropy(joint.sum(1)).item(), mutual_information(joint).item()
     return error_lower_bound(min(known, h_y), h_y, len(joint)).item()
@@ -80,6 +90,18 @@ def test_the_interval_covers_at_95_percent(name):
         covered = np.mean([one.low <= truth + 1e-9 and one.high >= truth - 1e-9 for one in found])
         assert below >= 0.96
         assert covered >= 0.91
+
+
+@pytest.mark.parametrize("samples", [5, 10])
+@pytest.mark.parametrize("name", MANY_SYMBOLS)
+def test_the_upper_end_holds_with_many_symbols(name, samples, recwarn):
+    # What Miller and Madow's correction leaves grows with the cells, the spread with their root.
+    joint, rng = MANY_SYMBOLS[name], np.random.default_rng(41)
+    truth = population_bound(joint)
+    tables = rng.multinomial(samples * joint.size, joint.ravel(), size=300)
+    found = [error_bound_from_counts(table.reshape(joint.shape)) for table in tables]
+    assert np.mean([one.high >= truth for one in found]) >= 0.93
+    assert np.mean([one.low <= truth for one in found]) >= 0.97
 
 
 @pytest.mark.parametrize("name", ["two classes, 45%", "two classes, 47%", "four classes, 70%"])

@@ -20,6 +20,7 @@ from ibtutor._training.loop import losses_of
 from ibtutor._training.replicas import Replicas
 from ibtutor._training.seeds import derived_seed, generator
 from ibtutor.data import to_float
+from ibtutor.experiments.yi._training import batches
 
 SAVE_SECONDS = 20.0
 
@@ -70,7 +71,8 @@ def fit(
             order = torch.randperm(
                 len(images), generator=generator(runs[0].seed, "order", epoch)
             ).to(where)
-            for rows in order.split(settings.batch_size):
+            count = batches(len(order), settings.batch_size)
+            for rows in order.split(settings.batch_size)[:count]:
                 _step(replicas, optimizer, runs, rates, task, images[rows], labels[rows])
             last = epoch + 1 == settings.epochs
             if last or (epoch + 1) % settings.measure_every == 0:

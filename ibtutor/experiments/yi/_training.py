@@ -147,6 +147,12 @@ def history_of(
     return list(found.values())
 
 
+def batches(images: int, size: int) -> int:
+    """How many batches an epoch has: `ibtutor.train` leaves out a last one of a single image."""
+    whole, rest = divmod(images, size)
+    return whole + (rest > 1 or whole == 0)
+
+
 def rank_correlation(history: Sequence[dict]) -> float | None:
     """Spearman's correlation of information and error over the measured epochs."""
     from scipy import stats

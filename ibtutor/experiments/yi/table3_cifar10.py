@@ -263,7 +263,10 @@ def _measure(outputs: Any, holdout: int) -> dict[str, float]:
 
 
 def assemble(config: Config, done: dict[str, Result]) -> Result:
-    """All rows there are, curves, and the own rate of a loss: the best on the images held out."""
+    """All rows there are, curves, and the own rate of a loss: the best on the images held out.
+
+    A loss has none before all of its rates have been tried with all seeds.
+    """
     plan = _plan(config)
     there = [name for name in plan if name in done]
     curves: dict[str, list] = {}
@@ -278,7 +281,8 @@ def assemble(config: Config, done: dict[str, Result]) -> Result:
     edge: dict[str, list[str]] = {}
     for network in dict.fromkeys(row["network"] for row in rows):
         for loss in ("ce", "mil"):
-            tried = _table3_claims.held_out(rows, network, loss)
+            rates = _rates(config, loss)
+            tried = _table3_claims.held_out(rows, network, loss, rates, config.seeds)
             if len(tried) > 1:
                 best = max(tried, key=tried.get)
                 chosen.setdefault(network, {})[loss] = best

@@ -78,7 +78,7 @@ def made_up(epochs, steps, weights=None):
                 add(sweep, batch_size, lam, accuracy)
     for lam, accuracy in (weights or {}).items():
         add("weight", 512, lam, accuracy)
-    return Result(rows, {"lam": 50.0, "batch_size": 512, "num_classes": 10})
+    return Result(rows, {"lam": 50.0, "batch_size": 512, "num_classes": 10, "ends": [32, 512]})
 
 
 def judged(name, result):
@@ -112,6 +112,8 @@ def test_a_gain_that_fades():
         ({0.0: 0.8, 50.0: 0.9, 500.0: 0.3}, "reproduced"),
         ({0.0: 0.9, 50.0: 0.8, 500.0: 0.3}, "not reproduced"),
         ({0.0: 0.9, 50.0: 0.9005, 500.0: 0.3}, "cannot be told"),
+        ({0.0: 0.9, 50.0: 0.8995, 500.0: 0.3}, "cannot be told"),  # an end ahead by nothing
+        ({0.0: 0.3, 50.0: 0.8995, 501.0: 0.9}, "cannot be told"),
         ({0.0: 0.9, 50.0: 0.8}, "not run"),
     ],
 )
@@ -119,6 +121,19 @@ def test_a_best_weight_inside(weights, answer):
     assert judged("weight", made_up([(0.9, 0.9)] * 2, [(0.9, 0.9)] * 2, weights))["verdict"] == (
         answer
     )
+
+
+def test_the_ends_are_those_of_the_plan():
+    """Without the planned smallest batch nothing is said of it, whatever there is."""
+    found = made_up([(0.98, 0.98), (0.8, 0.8)], [(0.8, 0.9), (0.8, 0.81)])
+    found.summary["ends"] = [16, 512]
+    for name in ("batch_size", "fades"):
+        assert judged(name, found)["verdict"] == "not run"
+    assert fig5.finding(found) == "Too few seeds to tell."
+    planned = fig5.assemble(TINY, {"batch64-epochs4": Result(found.rows)})
+    assert planned.summary["ends"] == [16, 64]
+    del found.summary["ends"]  # a record from before, whose sweep is complete
+    assert judged("batch_size", found)["verdict"] == "reproduced"
 
 
 def test_nothing_is_judged_without_a_run():

@@ -28,7 +28,8 @@ def made_up(mil, ce, own_mil=(0.97,) * 3, own_ce=(0.97,) * 3, brier=(0.93,) * 3,
         for (arm, loss), values in arms.items()
         for seed, accuracy in enumerate(values)
     ]
-    return Result(rows, {"full": {"mlp": True}})
+    measured = {"mlp": [1, 2, 3], "cnn": [1, 2, 3]}
+    return Result(rows, {"full": {"mlp": True}, "measured_epochs": measured})
 
 
 CE, MIL = (0.930, 0.931, 0.932), (0.950, 0.952, 0.951)
@@ -121,10 +122,29 @@ def test_a_missing_part_mends_no_failure():
 def test_a_correlation_is_judged_up_to_rounding_and_a_run_without_one_has_failed():
     rank = spearmanr([1, 2, 3, 4], [3, 4, 2, 1]).statistic
     assert rank == pytest.approx(-0.8)
-    assert _table2_claims.tracks([{"rank": rank}, {"rank": -1.0}]) == "reproduced"
-    assert _table2_claims.tracks([{"rank": -0.79}, {"rank": -1.0}]) == "partly"
-    assert _table2_claims.tracks([{"rank": -1.0}, {"rank": -1.0}, {"rank": None}]) == "partly"
-    assert _table2_claims.tracks([{"rank": -1.0}]) == "not run"
+    for ranks, answer in (
+        ([rank, -1.0], "reproduced"),
+        ([-0.79, -1.0], "partly"),
+        ([-1.0, -1.0, None], "partly"),
+        ([-1.0], "not run"),
+    ):
+        assert _table2_claims.tracks([{"rank": r} for r in ranks], [1, 2, 3]) == answer
+
+
+def test_a_network_that_was_measured_once_has_no_course():
+    """As the CNN of the quick profile: no correlation, and its first epoch is its last."""
+    found = made_up(CE, MIL)
+    found.summary["full"]["cnn"] = True
+    found.rows += [row | {"model": "cnn", "rank": None} for row in made_up(CE, MIL).rows]
+    assert judged("information_and_error", found)["verdict"] == "partly"
+    found.summary["measured_epochs"]["cnn"] = [6]
+    mlp_alone = [row for row in found.rows if row["model"] == "mlp"]
+    failed = Result([row | {"rank": None} for row in mlp_alone], found.summary)
+    assert judged("information_and_error", failed)["verdict"] == "not reproduced"
+    cnn_alone = [row for row in found.rows if row["model"] == "cnn"]
+    for name in ("information_and_error", "slower"):
+        assert judged(name, Result(cnn_alone, found.summary))["verdict"] == "not run"
+        assert judged(name, found)["verdict"] == "partly"
 
 
 def test_the_finding_tells_of_the_cnn_from_the_first_seed_on():

@@ -102,15 +102,18 @@ def network():
     return models.MLP(64, (16,), 10)
 
 
-def test_shared_batches_train_as_one_by_one():
+@pytest.mark.parametrize("size", [300, 321])  # 321 leave a batch of one, which is left out
+def test_shared_batches_train_as_one_by_one(size):
     runs = [
         train.Run(0.0, 3),
         train.Run(0.0, 3, lr=0.05),
         train.Run(5.0, 3, loss="mutual_information_learning"),
         train.Run(0.5, 3, loss=_losses.brier),
     ]
-    shared = _shared_batches.fit(network, task(), runs, SETTINGS, _training.measure, progress=False)
-    alone = train.fit(network, task(), runs, SETTINGS, measure=_training.measure, progress=False)
+    options = {"measure": _training.measure, "progress": False}
+    shared = _shared_batches.fit(network, task(size), runs, SETTINGS, **options)
+    alone = train.fit(network, task(size), runs, SETTINGS, **options)
+    assert [_training.batches(n, 64) for n in (1, 63, 64, 65, 66, size)] == [1, 1, 1, 1, 2, 5]
     for got, wanted in zip(shared, alone, strict=True):
         assert [entry["epoch"] for entry in got] == [1, 2, 3]
         for name in ("ce", "train_ce", "information"):

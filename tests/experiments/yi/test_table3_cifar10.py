@@ -142,7 +142,8 @@ def made_up(mil, ce, own_mil=0.8, own_ce=0.8, others=0.6, network="mobilenet_v2"
         for (loss, lr), value in arms.items()
         for seed in range(3)
     ]
-    return Result(rows, {"lr": 1e-3, "full": True, "rates": {network: {"mil": 1e-2, "ce": 1e-1}}})
+    summary = {"lr": 1e-3, "full": True, "rates": {network: {"mil": 1e-2, "ce": 1e-1}}}
+    return Result(rows, summary | {"measured_epochs": [3, 6, 9]})
 
 
 def judged(name, result):
@@ -206,6 +207,9 @@ def test_the_other_claims():
     assert judged("information_and_error", found)["verdict"] == "not reproduced"
     found.summary["full"] = False
     assert judged("cells", found)["verdict"] == "not run"
+    found.summary["measured_epochs"] = [12]  # the end alone
+    for name in ("slower", "information_and_error"):
+        assert judged(name, found)["verdict"] == "not run"
     nothing = Result([], {})
     assert {judged(name, nothing)["verdict"] for name in CLAIMS} == {"not run"}
 
@@ -229,6 +233,8 @@ def test_what_is_missing_counts():
     for name in ("gain", "large_gain"):
         assert judged(name, found)["verdict"] == "partly"
         assert "missing" in judged(name, found)["changed"]
+        # A network that was not begun is none of those that were run, as each claim says.
+        assert "nothing was run" in judged(name, found)["changed"]
 
 
 def test_the_own_rate_is_the_best_on_images_held_out():
@@ -236,9 +242,29 @@ def test_the_own_rate_is_the_best_on_images_held_out():
         {"network": "resnet18", "loss": "ce", "lr": lr, "seed": seed, "held_accuracy": value}
         for lr, value in ((1e-3, 0.5), (1e-2, 0.7), (1e-1, 0.9))
         for seed in range(3)
-    ][:-1]
-    # The last rate lacks a seed: means of unequal seeds are not compared.
-    assert _table3_claims.held_out(rows, "resnet18", "ce") == pytest.approx({1e-3: 0.5, 1e-2: 0.7})
+    ]
+    rates, seeds = (1e-3, 1e-2, 1e-1), (0, 1, 2)
+    whole = _table3_claims.held_out(rows, "resnet18", "ce", rates, seeds)
+    assert whole == pytest.approx({1e-3: 0.5, 1e-2: 0.7, 1e-1: 0.9})
+    # A rate or a seed is missing: the best of those there are may not be the best.
+    assert _table3_claims.held_out(rows[:-1], "resnet18", "ce", rates, seeds) == {}
+    assert _table3_claims.held_out(rows[:-3], "resnet18", "ce", rates, seeds) == {}
+
+
+def test_there_is_no_own_rate_before_all_are_tried(tiny):
+    names = table3.parts(TINY)
+    rows = {
+        name: row | {"held_accuracy": row["lr"]}
+        for name in names
+        for row in tiny.rows
+        if name == f"seed{row['seed']}-{row['network']}-{row['loss']}-{row['lr']:g}"
+    }
+    done = {name: Result([row], fingerprints={}) for name, row in rows.items()}
+    assert table3.assemble(TINY, done).summary["rates"]["shufflenet_v2"]["ce"] == 1e-2
+    del done["seed1-shufflenet_v2-ce-0.01"]
+    found = table3.assemble(TINY, done)
+    assert "ce" not in found.summary["rates"].get("shufflenet_v2", {})
+    assert judged("learning_rate", found)["verdict"] == "not run"
 
 
 def test_bad_input():
