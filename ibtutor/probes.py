@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor
+from torch import Tensor, finfo
 
 __all__ = ["KINDS", "ProbeScore", "probe", "probe_all"]
 
@@ -52,8 +52,17 @@ class ProbeScore:
     converged: bool
 
 
-def _features(name: str, x: ArrayLike | Tensor, y: ArrayLike | Tensor) -> tuple[NDArray, NDArray]:
-    x = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x, dtype=np.float64)
+def _features(
+    name: str, x: ArrayLike | Tensor, y: ArrayLike | Tensor
+) -> tuple[NDArray, NDArray, float]:
+    """Features in float64, labels, and the relative rounding of the features as they came."""
+    if isinstance(x, Tensor):
+        kept = finfo(x.dtype).eps if x.is_floating_point() else 0.0
+        x = x.detach().cpu().double().numpy()
+    else:
+        x = np.asarray(x)
+        kept = float(np.finfo(x.dtype).eps) if x.dtype.kind == "f" else 0.0
+        x = x.astype(np.float64)
     y = np.asarray(y.cpu() if isinstance(y, Tensor) else y)
     if x.ndim != 2 or y.shape != x.shape[:1]:
         raise ValueError(
@@ -64,16 +73,24 @@ def _features(name: str, x: ArrayLike | Tensor, y: ArrayLike | Tensor) -> tuple[
         raise ValueError(
             f"{name} features hold {(~np.isfinite(x)).sum()} values that are not finite"
         )
-    return x, y
+    return x, y, kept
 
 
-def _whitening_rank(x: NDArray) -> int:
-    """Directions with real variance: below 1e-6 of the largest standard deviation is rounding."""
+def _whitening_rank(x: NDArray, rounding: float) -> int:
+    """Directions with real variance, not with that of rounding.
+
+    Rounding is what lies below 1e-6 of the largest standard deviation, or below the largest
+    singular value of a matrix of independent relative errors: of half precision, much more.
+    """
     spread = np.linalg.svd(x - x.mean(0), compute_uv=False)
-    return max(1, int((spread > 1e-6 * spread[0]).sum()))
+    # A relative error below eps / 2 has a standard deviation of less than eps / 3.
+    noise = rounding / 3 * np.sqrt(np.square(x).mean()) * sum(np.sqrt(x.shape))
+    return max(1, int((spread > max(1e-6 * spread[0], noise)).sum()))
 
 
-def _classifier(kind: str, x: NDArray, seed: int, c: float, hidden: int, max_epochs: int):
+def _classifier(
+    kind: str, x: NDArray, rounding: float, seed: int, c: float, hidden: int, max_epochs: int
+):
     if kind == "mlp":
         mlp = MLPClassifier(
             (hidden,),
@@ -90,7 +107,7 @@ def _classifier(kind: str, x: NDArray, seed: int, c: float, hidden: int, max_epo
     if kind == "linear":
         return make_pipeline(StandardScaler(), logistic), x.shape[1]
     if kind == "whitened":
-        rank = _whitening_rank(x)
+        rank = _whitening_rank(x, rounding)
         return make_pipeline(PCA(rank, whiten=True, svd_solver="full"), logistic), rank
     raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
 
@@ -125,8 +142,8 @@ def probe(
     >>> probe("linear", x[:100], y[:100], x[100:], y[100:]).test > 0.9
     True
     """
-    x, y = _features("train", train_features, train_labels)
-    x_test, y_test = _features("test", test_features, test_labels)
+    x, y, rounding = _features("train", train_features, train_labels)
+    x_test, y_test, _ = _features("test", test_features, test_labels)
     if x_test.shape[1] != x.shape[1]:
         raise ValueError(
             f"train and test features must have the same width, got {x.shape[1]} and "
@@ -137,7 +154,7 @@ def probe(
         raise ValueError(
             f"a probe needs at least two classes among its training labels, got only {classes}"
         )
-    classifier, dimensions = _classifier(kind, x, seed, c, hidden, max_epochs)
+    classifier, dimensions = _classifier(kind, x, rounding, seed, c, hidden, max_epochs)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         classifier.fit(x, y)

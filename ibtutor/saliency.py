@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ibtutor._modes import evaluating
+
 __all__ = ["display_map", "find_layer", "grad_cam", "mass_share", "mean_around_box"]
 
 
@@ -45,7 +47,7 @@ def grad_cam(
     One backward pass serves a whole batch, because in evaluation mode images do not interact.
 
     Args:
-        model: gives logits `(N, K)`; put into evaluation mode, and restored.
+        model: gives logits `(N, K)`; put into evaluation mode, and each module restored.
         images: `(N, C, H, W)`, moved to the model's device in batches.
         layer: name of the layer, as in `model.named_modules()`.
         targets: `(N,)` class to explain; None: the predicted class.
@@ -56,7 +58,8 @@ def grad_cam(
         Maps `(N, h, w)`, not negative, and logits `(N, K)`, both on the CPU.
 
     Raises:
-        ValueError: if the layer does not exist, is not used, or gives no `(N, C, h, w)` output.
+        ValueError: if the layer does not exist, is not used, or gives no `(N, C, h, w)` output, or
+            the targets are not one for each image.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 36, 10))
     >>> maps, logits = grad_cam(model, torch.rand(4, 1, 8, 8), "0")
@@ -67,19 +70,24 @@ def grad_cam(
 
     def keep(_module: nn.Module, _inputs: tuple, output: Tensor) -> Tensor:
         # A leaf that asks for a gradient: nothing below the layer is differentiated.
+        if not isinstance(output, Tensor):
+            kind = type(output).__name__
+            raise ValueError(f"layer {layer!r} must give one tensor (N, C, h, w), got a {kind}")
         caught.append(output.detach().requires_grad_())
-        return caught[-1]
+        return caught[-1].clone()  # the next layer may work in place, which a leaf forbids
 
-    handle = find_layer(model, layer).register_forward_hook(keep)
-    device = next(model.parameters()).device
-    training = model.training
-    model.eval()
+    if targets is not None and targets.shape != images.shape[:1]:
+        raise ValueError(f"targets must have shape ({len(images)},), got {tuple(targets.shape)}")
+    device = next((p.device for p in model.parameters()), images.device)
     maps, scores = [], []
+    handle = find_layer(model, layer).register_forward_hook(keep)
     try:
         for start in range(0, len(images), batch_size):
             caught.clear()
-            part = images[start : start + batch_size].to(device)
-            with torch.enable_grad():  # also when the caller switched gradients off
+            # Also when the caller switched gradients off, by either way.
+            with torch.inference_mode(False), torch.enable_grad(), evaluating(model):
+                part = images[start : start + batch_size].to(device)
+                part = part.clone() if part.is_inference() else part
                 logits = model(part if transform is None else transform(part))
                 if len(caught) != 1 or caught[0].ndim != 4:
                     shapes = [tuple(a.shape) for a in caught]
@@ -94,7 +102,6 @@ def grad_cam(
             scores.append(logits.detach().float().cpu())
     finally:
         handle.remove()
-        model.train(training)
     return torch.cat(maps), torch.cat(scores)
 
 
@@ -136,6 +143,7 @@ def mass_share(maps: Tensor, masks: Tensor, *, on_constant: str = "raise") -> Te
 
     Raises:
         ValueError: if shapes do not fit, a value is negative, or a map is constant.
+        TypeError: if the masks are not bool.
 
     >>> maps = torch.tensor([[[3.0, 1.0], [0.0, 0.0]]])
     >>> mask = torch.tensor([[[True, False], [False, False]]])
@@ -147,6 +155,8 @@ def mass_share(maps: Tensor, masks: Tensor, *, on_constant: str = "raise") -> Te
             "maps must have shape (N, h, w) and masks (N, H, W), got "
             f"{tuple(maps.shape)} and {tuple(masks.shape)}"
         )
+    if masks.dtype != torch.bool:
+        raise TypeError(f"masks must be bool, got {masks.dtype}")
     if on_constant not in ("raise", "nan"):
         raise ValueError(f'on_constant must be "raise" or "nan", got {on_constant!r}')
     if not bool((maps >= 0).all()):

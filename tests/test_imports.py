@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "ibtutor"
 
 # From low to high. A namespace may use those below it; beside it only where NEIGHBORS says so.
 LAYERS = [
-    {"info", "checks", "predict", "_files", "_progress", "provenance", "machine"},
+    {"info", "checks", "predict", "_files", "_modes", "_progress", "provenance", "machine"},
     {"data", "models", "losses"},
     {"train", "_training", "record", "plots", "probes", "saliency"},
     {"experiments", "course", "explorer"},

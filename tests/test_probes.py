@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from ibtutor.probes import KINDS, probe, probe_all
 
@@ -57,6 +58,23 @@ def test_whitened_drops_directions_without_variance():
     score = probe("whitened", x[:100], y[:100], x[100:], y[100:])
     assert score.dimensions == 2
     assert score.test > 0.9
+
+
+@pytest.mark.parametrize("mean", [0.0, 8.0, 800.0])
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, torch.bfloat16])
+def test_whitening_reads_no_rounding(kind, mean):
+    """The features have 3 directions; half precision adds its rounding in every other one."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(600, 3))
+    y = (z @ rng.normal(size=(3, 4))).argmax(1)
+    x = z @ rng.normal(size=(3, 256)) + mean
+    x = torch.tensor(x).to(kind) if isinstance(kind, torch.dtype) else x.astype(kind)
+    score = probe("whitened", x[:300], y[:300], x[300:], y[300:])
+    # bfloat16 has steps of 4 at 800: there is nothing left to read.
+    assert score.dimensions <= 3
+    if mean < 100 or kind in (np.float64, np.float32):
+        assert score.dimensions == 3
+        assert score.test > 0.9
 
 
 def test_a_scaled_representation_is_probed_the_same(blobs):

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from ibtutor.saliency import display_map, find_layer, grad_cam, mass_share, mean_around_box
+from ibtutor.train import predict
 
 
 @pytest.fixture
@@ -70,6 +71,51 @@ def test_mode_and_gradients_are_left_alone(model, images):
     assert not logits.requires_grad
 
 
+def test_each_module_keeps_its_mode(model, images):
+    model.train()
+    model[1].eval()  # a frozen batch normalization
+    before = model[1].running_mean.clone()
+    grad_cam(model, images, "4")
+    predict(model, images)
+    assert not model[1].training
+    assert model[0].training
+    model(images)
+    assert torch.equal(model[1].running_mean, before)
+
+
+def test_a_layer_before_one_that_works_in_place(model, images):
+    expected, _ = grad_cam(model, images, "4")
+    model[5].inplace = True
+    maps, _ = grad_cam(model, images, "4")
+    assert torch.equal(maps, expected)
+
+
+def test_gradients_may_be_switched_off_either_way(model, images):
+    expected, _ = grad_cam(model, images, "4")
+    with torch.inference_mode():
+        maps, _ = grad_cam(model, images.clone(), "4")
+    assert torch.equal(maps, expected)
+
+
+def test_a_model_without_parameters(images):
+    pool = nn.Sequential(nn.AvgPool2d(4), nn.Flatten())
+    maps, _ = grad_cam(pool, images, "0")
+    assert maps.shape == (7, 4, 4)
+
+
+@pytest.mark.parametrize("count", [1, 6, 8])
+def test_each_image_needs_a_target(model, images, count):
+    with pytest.raises(ValueError, match=rf"targets must have shape \(7,\), got \({count},\)"):
+        grad_cam(model, images, "4", targets=torch.zeros(count, dtype=torch.int64))
+
+
+def test_a_layer_that_gives_a_tuple_is_refused(images):
+    recurrent = nn.Sequential(nn.Flatten(2), nn.Flatten(0, 1), nn.LSTM(256, 4))
+    with pytest.raises(ValueError, match=r"layer '2' must give one tensor .* got a tuple"):
+        grad_cam(recurrent, images, "2")
+    assert not recurrent[2]._forward_hooks
+
+
 def test_a_layer_that_is_not_there_is_refused(model, images):
     with pytest.raises(ValueError, match=r"no layer named 'layer9'; .* \['0', '4'\]"):
         grad_cam(model, images, "layer9")
@@ -122,6 +168,8 @@ def test_wrong_maps_are_refused():
         mass_share(-torch.ones(2, 4, 4), masks)
     with pytest.raises(ValueError, match='"raise" or "nan"'):
         mass_share(torch.rand(2, 4, 4), masks, on_constant="skip")
+    with pytest.raises(TypeError, match=r"masks must be bool, got torch\.uint8"):
+        mass_share(torch.rand(2, 4, 4), 255 * masks.to(torch.uint8))
 
 
 def test_display_map_lies_between_zero_and_one():

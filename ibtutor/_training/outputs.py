@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from ibtutor._modes import evaluating
 from ibtutor._training.plan import Run
 from ibtutor.data.augment import to_float
 
@@ -74,20 +75,19 @@ def predict(
 ) -> Prediction:
     """Outputs of `model` in evaluation mode on images of any number, batch by batch.
 
-    With `features=True` also `model.features(x)`, the input of the last layer.
+    Each of its modules is left in the mode it was in. With `features=True` also
+    `model.features(x)`, the input of the last layer.
 
     >>> model = nn.Linear(3, 2)
     >>> predict(model, torch.zeros(5, 3)).logits.shape
     torch.Size([5, 2])
     """
-    training = model.training
-    model.eval().to(device)
+    model.to(device)
     logits, penultimate = [], []
-    with torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         for batch in images.split(batch_size):
             inputs = to_float(batch.to(device), mean, std)
             logits.append(model(inputs).float().cpu())
             if features:
                 penultimate.append(model.features(inputs).float().cpu())
-    model.train(training)
     return Prediction(torch.cat(logits), torch.cat(penultimate) if features else None)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ibtutor.data._unit import check_unit
+
 __all__ = ["Cluttered", "clutter", "enlarge"]
 
 # Rows handled at once: index tensors are eight times as large as the pixels that they gather.
@@ -82,7 +84,8 @@ def clutter(
         seed: of all positions.
 
     Raises:
-        ValueError: if shapes, sizes or the number of rows in `crops_from` do not fit.
+        ValueError: if shapes, sizes or the number of rows in `crops_from` do not fit, or floats lie
+            outside [0, 1].
         TypeError: if digits are neither uint8 nor float32.
 
     >>> data = clutter(torch.rand(5, 28, 28), seed=0)
@@ -127,6 +130,7 @@ def _check(
         raise ValueError(f"digits must have shape (N, h, w), got {tuple(digits.shape)}")
     if digits.dtype not in (torch.uint8, torch.float32):
         raise TypeError(f"digits must be uint8 (0 to 255) or float32 (0 to 1), got {digits.dtype}")
+    check_unit(digits, "digits")
     h, w = digits.shape[-2:]
     if not (1 <= crop <= min(h, w) and max(h, w) <= canvas and num_crops >= 0):
         raise ValueError(

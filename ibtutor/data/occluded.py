@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ibtutor.data._unit import check_unit
+
 __all__ = ["Occluded", "digit_pairs", "draw_partners", "occlude", "occluded"]
 
 
@@ -71,6 +73,8 @@ def _check_batch(images: Tensor, digits: Tensor) -> None:
             "images and digits must both be uint8 (0 to 255) or both float32 (0 to 1), got "
             f"{images.dtype} and {digits.dtype}"
         )
+    check_unit(images, "images")
+    check_unit(digits, "digits")
 
 
 def occlude(
@@ -88,7 +92,8 @@ def occlude(
         `(N, C, H, W)` new tensor, same type as `images`.
 
     Raises:
-        ValueError: if the numbers of images and digits differ, or the digit does not fit.
+        ValueError: if the numbers of images and digits differ, the digit does not fit, or floats
+            lie outside [0, 1].
         TypeError: if the types differ or are neither uint8 nor float32.
 
     >>> image, digit = torch.full((1, 1, 4, 4), 0.5), torch.ones(1, 2, 2)

@@ -122,5 +122,7 @@ def test_impossible_sizes_are_refused(digits, options, message):
 def test_wrong_shape_and_type_are_refused(digits):
     with pytest.raises(ValueError, match=r"shape \(N, h, w\), got \(20, 1, 28, 28\)"):
         clutter(digits[:, None], seed=0)
+    with pytest.raises(ValueError, match=r"digits as floats must lie in \[0, 1\], got \d"):
+        clutter(2 + digits.float(), seed=0)
     with pytest.raises(TypeError, match="int64"):
         clutter(digits.long(), seed=0)

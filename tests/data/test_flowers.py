@@ -140,5 +140,10 @@ def test_the_kaggle_split_needs_its_file(flowers):
     np.save(flowers / "kaggle-split.npy", np.array([0, 0, 1, 0, 2, 2], np.int8))
     assert data.flowers102("kaggle-train", size=16).labels.tolist() == [0, 0, 1]
     assert data.flowers102("kaggle-val", size=16).labels.tolist() == [0]
+    # Another split of the same counts: images and labels follow it, not the cache of the first.
+    np.save(flowers / "kaggle-split.npy", np.array([2, 2, 1, 0, 0, 0], np.int8))
+    images, labels = data.flowers102("kaggle-train", size=16)
+    assert labels.tolist() == [1, 1, 1]
+    assert (images.double().mean((2, 3))[:, 0] - torch.tensor([160, 200, 240])).abs().max() < 6
     with pytest.raises(ValueError, match="at least 8"):
         data.flowers102("train", size=4)

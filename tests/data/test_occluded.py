@@ -108,6 +108,10 @@ def test_wrong_shapes_types_and_options_are_refused(sources):
         occlude(images[:30], digits, offset=(5, 0))
     with pytest.raises(TypeError, match="both be uint8"):
         occlude(images[:30].float(), digits)
+    with pytest.raises(ValueError, match=r"images as floats must lie in \[0, 1\], got 2"):
+        occlude(images[:30].float(), digits.float() / 255)
+    with pytest.raises(ValueError, match=r"digits as floats must lie in \[0, 1\], got nan"):
+        occlude(images[:30].float() / 255, torch.full_like(digits, torch.nan, dtype=torch.float32))
     with pytest.raises(ValueError, match="how must be"):
         occlude(images[:30], digits, how="under")
     with pytest.raises(ValueError, match="shape"):
