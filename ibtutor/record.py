@@ -80,7 +80,8 @@ class Record:
             return f"{self.size if ours else 'The settings of the paper'}, {self.share} so far"
         if self.profile == "paper":
             return self.size if ours else "The paper's scale"
-        device = "CPU" if self.provenance["device"].startswith("CPU") else "GPU"
+        names = [part["device"] for part in self.parts.values()] or [self.provenance["device"]]
+        device = " and ".join(sorted({"CPU" if n.startswith("CPU") else "GPU" for n in names}))
         whose = "full" if ours else "the paper's"
         some = f", {self.share} so far" if self.share else ""
         return f"{self.size}, {device}{some}: not {whose} scale"

@@ -48,6 +48,8 @@ def test_a_record_says_its_scale_and_origin():
     write()
     found = replace(record.read("toy", "quick"), size="2,000 images")
     assert found.scale == "2,000 images, CPU: not the paper's scale"
+    parts = {name: {"device": name} for name in ("CPU (AMD)", "NVIDIA H100", "CPU (Intel)")}
+    assert replace(found, parts=parts).scale == "2,000 images, CPU and GPU: not the paper's scale"
     assert replace(found, profile="paper").scale == "The paper's scale"
     assert replace(found, experiment="ours_toy", profile="paper").scale == "2,000 images"
     assert ("differs from the paper: seeds", "2 seeds for 5") in found.origin()
