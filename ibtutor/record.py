@@ -80,8 +80,9 @@ class Record:
             return f"{self.size if ours else 'The settings of the paper'}, {self.share} so far"
         if self.profile == "paper":
             return self.size if ours else "The paper's scale"
-        names = [part["device"] for part in self.parts.values()] or [self.provenance["device"]]
-        device = " and ".join(sorted({"CPU" if n.startswith("CPU") else "GPU" for n in names}))
+        names = "; ".join([self.provenance["device"], *(p["device"] for p in self.parts.values())])
+        kinds = {"CPU" if name.startswith("CPU") else "GPU" for name in names.split("; ")}
+        device = " and ".join(sorted(kinds))
         whose = "full" if ours else "the paper's"
         some = f", {self.share} so far" if self.share else ""
         return f"{self.size}, {device}{some}: not {whose} scale"

@@ -84,8 +84,9 @@ def fit(
     Raises
     ------
     ValueError : an unknown device, a strength out of range, data of the wrong size.
-    CheckpointError : the folder holds a run of that name with other settings, data or objective
-        (an objective is known by its name, a partial one by its arguments, too).
+    CheckpointError : the folder holds a run of that name with other settings, data, layers,
+        objective or observe (functions are known by their names, partial ones by their arguments,
+        too).
     MemoryError : the device is full; says what to lower.
 
     >>> from ibtutor import data, models

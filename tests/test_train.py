@@ -95,12 +95,31 @@ def test_plateau_counts_as_torch_does():
     assert ours < 0.3
 
 
-def test_a_plateau_ends_training_early():
+def test_a_plateau_ends_training_early(tmp_path):
+    calls = []
+
+    def counted(outputs, run, epoch):
+        calls.append(epoch)
+        return {"measured": True}
+
     settings = Settings(
         epochs=60, lr=1e-9, schedule="plateau", decay=0.1, patience=1, stop_lr=1e-10
     )
-    done = fit([Run()], settings)[0]
+    done = fit([Run()], replace(settings, measure_every=100), resume=tmp_path, measure=counted)[0]
     assert len(done.history) < 60
+    assert "measured" in done.history[-1]  # the last epoch always is
+    calls.clear()
+    again = fit([Run()], replace(settings, measure_every=100), resume=tmp_path, measure=counted)[0]
+    assert same(again, done)
+    assert calls == []  # a finished run is read back
+
+
+def test_a_plateau_does_not_end_while_the_rate_still_rises():
+    settings = Settings(
+        epochs=4, lr=1e-3, schedule="plateau", warmup_epochs=2, stop_lr=1e-5, optimizer="adam"
+    )
+    (done,) = fit([Run()], settings)
+    assert len(done.history) == 4
 
 
 # --- many runs at once -----------------------------------------------------------------------
@@ -368,6 +387,61 @@ def test_a_checkpoint_from_before_objectives_were_told_goes_on(tmp_path):
     assert same(fit([Run(0.1)], resume=tmp_path, objective=_plain_objective)[0], before)
 
 
+def _zeroes(model, run, epoch):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    return {}
+
+
+def test_a_checkpoint_of_another_observer_is_refused(tmp_path):
+    fit([Run(0.1)], resume=tmp_path, observe=_zeroes)
+    with pytest.raises(train.CheckpointError, match="another observe"):
+        fit([Run(0.1)], resume=tmp_path)
+
+
+@pytest.mark.parametrize("other", [{"heads": 4}, {"attention_dropout": 0.9}])
+def test_a_checkpoint_of_layers_that_look_alike_is_refused(tmp_path, other):
+    def cct(**changed):
+        small = {"size": 8, "num_classes": 10, "in_channels": 1, "layers": 1, "heads": 2}
+        small |= {"width": 16, "tokenizer": ((3, 1),), "attention_dropout": 0.1}
+        return models.CCT(**small | changed)
+
+    one = replace(FAST, epochs=1)
+    (done,) = fit([Run(0.1)], one, make=cct, resume=tmp_path)
+    assert str(cct()) == str(cct(**other))
+    with pytest.raises(train.CheckpointError, match="another layers"):
+        fit([Run(0.1)], one, make=partial(cct, **other), resume=tmp_path)
+    again = done.load(cct())  # its positions are no part of its state
+    images = (TEST.images[:5].float() / 255 - TASK.mean[0]) / TASK.std[0]
+    torch.testing.assert_close(again(images), done.test_logits[:5])
+
+
+def _tabled(model, inputs, targets, run, table):
+    return F.cross_entropy(model(inputs), targets) * table.mean()
+
+
+@pytest.mark.parametrize(
+    "kind", [torch.from_numpy, np.asarray, lambda x: torch.tensor(x).bfloat16()]
+)
+def test_a_checkpoint_of_another_table_is_refused(tmp_path, kind):
+    one, other = np.ones(2000, "float32"), np.ones(2000, "float32")
+    other[5:1990] = 5.0  # a text of it would leave this out
+    fit([Run(0.1)], resume=tmp_path, objective=partial(_tabled, table=kind(one)))
+    fit([Run(0.1)], resume=tmp_path, objective=partial(_tabled, table=kind(one.copy())))
+    with pytest.raises(train.CheckpointError, match="another objective"):
+        fit([Run(0.1)], resume=tmp_path, objective=partial(_tabled, table=kind(other)))
+
+
+def test_partial_losses_have_names_that_can_be_read():
+    losses_of_two = [partial(losses.soft_cross_entropy, reduction=r) for r in ("mean", "sum")]
+    one, other = (Run(0.1, loss=loss).name for loss in losses_of_two)
+    assert one != other
+    assert one.startswith("soft_cross_entropy-")
+    assert one.endswith("-0.1-seed0")
+    assert Run(0.1, loss=losses.soft_cross_entropy).name == "soft_cross_entropy-0.1-seed0"
+
+
 def test_an_objective_is_described_alike_in_every_process():
     from ibtutor._training.plan import describe
 
@@ -381,7 +455,7 @@ def test_an_objective_is_described_alike_in_every_process():
     assert one == two
     assert "0x" not in one
     assert describe(partial(F.cross_entropy, label_smoothing=0.1)).endswith(
-        "cross_entropy()[('label_smoothing', 0.1)]"
+        "cross_entropy(label_smoothing=0.1)"
     )
 
 
@@ -450,6 +524,37 @@ def test_a_class_that_is_ruled_out_is_no_divergence():
     assert bool(done.train_logits.isinf().any())
     assert done.diverged is None
     assert "measured" in done.history[-1]
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_class_that_is_ruled_out_in_training_is_no_divergence(stacked):
+    """Of logit minus infinity, which costs nothing without smoothing, side by side or not."""
+
+    class Ruled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = build()
+
+        def forward(self, x):
+            logits = self.body(x)
+            return torch.cat([logits, torch.full_like(logits[:, :1], -torch.inf)], 1)
+
+    runs = [Run(0.0, seed=s) for s in (0, 1)]
+    found = fit(runs, replace(FAST, stacked=stacked), make=Ruled)
+    assert [done.diverged for done in found] == [None, None]
+    assert found[0].history[-1]["loss"] < found[0].history[0]["loss"]
+
+
+def test_a_run_that_diverged_is_not_observed():
+    def strict(model, run, epoch):
+        assert all(bool(p.isfinite().all()) for p in model.parameters()), run.name
+        return {"observed": True}
+
+    settings = replace(FAST, optimizer="sgd", epochs=4)
+    broken, fine = fit([Run(0.0, 0, lr=1e38), Run(0.0, 1)], settings, observe=strict)
+    assert broken.diverged
+    assert not any("observed" in entry for entry in broken.history)
+    assert all("observed" in entry for entry in fine.history)
 
 
 @pytest.mark.parametrize("stacked", [False, True])

@@ -41,20 +41,37 @@ def identity(
     settings: Settings,
     group: Sequence[Run],
     objective: Callable | None = None,
+    observe: Callable | None = None,
 ) -> dict:
     """What must be the same for a checkpoint to be continued, as text that can be compared."""
     fixed = {k: str(v) for k, v in asdict(settings).items() if k not in _CHANGES_NOTHING}
     data = [*task.train, *task.test] + ([] if task.targets is None else [task.targets])
     return {
         **{f"settings.{key}": value for key, value in fixed.items()},
-        "model": hashlib.sha256(str(model).encode()).hexdigest()[:16],
+        "model": _digest(str(model)),
+        "layers": _digest("; ".join(f"{name} {_plain(m)}" for name, m in model.named_modules())),
         "data": fingerprint(*data),
         "standardization": f"{tuple(task.mean)} {tuple(task.std)}",
         "augment": describe(task.augment),
         "prepare": describe(task.prepare),
         "objective": describe(objective),
+        "observe": describe(observe),  # it may change the model
         "runs": "; ".join(f"{run.name} {describe(run.loss)} {run.strength!r}" for run in group),
     }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(layer: nn.Module) -> list[tuple[str, Any]]:
+    """Settings of a layer that its text may leave out: heads, rates of dropout."""
+    kinds = (bool, int, float, str, tuple)
+    return sorted(
+        (name, value)
+        for name, value in vars(layer).items()
+        if isinstance(value, kinds) and not name.startswith("_") and name != "training"
+    )
 
 
 def save(path: Path, content: dict) -> None:
@@ -81,7 +98,9 @@ def load(path: Path | None, expected: dict) -> dict | None:
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        found = {"objective": expected["objective"]} | content["identity"]  # old ones lack it
+        # Checkpoints from before a key was told lack it.
+        told = {key: expected[key] for key in ("objective", "observe", "layers")}
+        found = told | content["identity"]
     except Exception as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}): delete it to start again"

@@ -52,7 +52,8 @@ def train_group(
     """Train runs that share a loop, from their checkpoint if there is one."""
     group = _prepare(make_model, task, runs, settings, device, objective)
     path = checkpoint.checkpoint_path(resume, runs)
-    identity = path and checkpoint.identity(group.replicas.model, task, settings, runs, objective)
+    model = group.replicas.model
+    identity = path and checkpoint.identity(model, task, settings, runs, objective, observe)
     saved = checkpoint.load(path, identity)
     histories: list[list[dict]] = [[] for _ in runs]
     diverged: list[str | None] = [None for _ in runs]
@@ -72,10 +73,10 @@ def train_group(
             histories[r].append({"epoch": epoch + 1, "loss": loss, "lr": lr})
             if diverged[r] is None and not torch.isfinite(losses[r]):
                 diverged[r] = f"the loss became {loss} in epoch {epoch + 1}"
-        last = epoch + 1 == settings.epochs
+        last = epoch + 1 == settings.epochs or _stopped(settings, histories[0], runs[0])
         due = last or (epoch + 1) % settings.measure_every == 0
-        if observe and due:
-            histories[0][-1] |= observe(group.replicas.model, runs[0], epoch + 1)
+        if observe and due and diverged[0] is None:
+            histories[0][-1] |= observe(model, runs[0], epoch + 1)
         if measure and due:
             outputs = _outputs(group)
             _mark(diverged, outputs, histories)
@@ -85,6 +86,7 @@ def train_group(
         seconds = (time.perf_counter() - started) / len(runs)
         for history in histories:
             history[-1]["seconds"] = seconds
+        last = last or all(diverged)
         if path and (last or time.perf_counter() - last_save >= settings.checkpoint_seconds):
             checkpoint.save(path, _state(group, identity, epoch + 1, histories, diverged))
             last_save = time.perf_counter()
@@ -204,7 +206,9 @@ def _smoothed(runs: Sequence[Run], logits: torch.Tensor, targets: torch.Tensor) 
     else:
         hard = -(targets * log_p).sum(-1).mean(-1)
     alpha = _on_device(tuple(run.strength for run in runs), logits.device)
-    return (1 - alpha) * hard - alpha * log_p.mean((-1, -2))
+    # Without smoothing a class that is ruled out, of logit minus infinity, costs nothing.
+    flat = torch.where(alpha > 0, alpha * log_p.mean((-1, -2)), 0.0)
+    return (1 - alpha) * hard - flat
 
 
 @lru_cache(maxsize=8)
@@ -288,6 +292,8 @@ def _layout(group: Group, inputs: torch.Tensor) -> torch.Tensor:
 
 def _stopped(settings: Settings, history: list[dict], run: Run) -> bool:
     if settings.schedule != "plateau" or settings.stop_lr <= 0:
+        return False
+    if len(history) < settings.warmup_epochs:  # low since it rises still
         return False
     past = [entry["loss"] for entry in history]
     return learning_rate(settings, len(history), past, run.lr) < settings.stop_lr

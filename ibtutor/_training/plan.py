@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+
+from ibtutor.data.split import fingerprint
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
 
@@ -45,8 +50,7 @@ class Run:
     @property
     def name(self) -> str:
         """A readable name, different for runs that differ; names the checkpoint."""
-        loss = self.loss if isinstance(self.loss, str) else describe(self.loss).rpartition(".")[2]
-        parts = [loss, f"{self.strength:g}"]
+        parts = [_short(self.loss), f"{self.strength:g}"]
         parts += [f"wd{self.weight_decay:g}"] if self.weight_decay is not None else []
         parts += [f"lr{self.lr:g}"] if self.lr is not None else []
         parts += [self.tag] if self.tag else []
@@ -158,13 +162,30 @@ class Task:
 
 def describe(thing: object) -> str:
     """A name for a function that stays the same from one process to the next."""
-    if hasattr(thing, "func"):  # functools.partial
-        text = f"{describe(thing.func)}{thing.args}{sorted(thing.keywords.items())}"
+    if isinstance(thing, functools.partial):
+        values = [*enumerate(thing.args), *sorted(thing.keywords.items())]
+        told = ", ".join(f"{name}={describe(value)}" for name, value in values)
+        text = f"{describe(thing.func)}({told})"
+    elif isinstance(thing, torch.Tensor):  # its text leaves out the middle
+        wide = thing.double() if thing.is_floating_point() else thing
+        text = f"{thing.dtype} {tuple(thing.shape)} {fingerprint(wide)}"
+    elif isinstance(thing, np.ndarray) and thing.dtype.kind in "biuf":
+        text = f"numpy {describe(torch.as_tensor(thing))}"
     elif hasattr(thing, "__qualname__"):
         text = f"{thing.__module__}.{thing.__qualname__}"
     else:
         text = repr(thing)
     return re.sub(r" at 0x[0-9a-fA-F]+", "", text)  # addresses of objects change
+
+
+def _short(loss: str | LossFunction) -> str:
+    """A loss's name without its module; a partial one's arguments as a digest."""
+    if isinstance(loss, str):
+        return loss
+    if isinstance(loss, functools.partial):
+        digest = hashlib.sha256(describe(loss).encode()).hexdigest()[:6]
+        return f"{_short(loss.func)}-{digest}"
+    return describe(loss).rpartition(".")[2]
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

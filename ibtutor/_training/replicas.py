@@ -111,12 +111,13 @@ class Replicas:
         return call(self.params, self.buffers, inputs)
 
     def state(self, index: int) -> dict[str, torch.Tensor]:
-        """Weights and buffers of one model, copied to the CPU."""
-        tensors = {**self.params, **self.buffers}
+        """Weights and buffers of one model that belong to its state, copied to the CPU."""
+        tensors, kept = {**self.params, **self.buffers}, self.model.state_dict().keys()
         one = self.count == 1
         return {
             name: (tensor if one else tensor[index]).detach().cpu().clone()
             for name, tensor in tensors.items()
+            if name in kept
         }
 
     def tensors(self) -> list[torch.Tensor]:

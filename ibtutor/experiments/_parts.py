@@ -201,21 +201,29 @@ def read(path: Path) -> Part:
 
 
 def run(module: Any, config: Any, *, device: str, progress: bool, resume: Path | None) -> Result:
-    """All parts of a module one after the other, assembled; `module` has the three functions."""
+    """All parts of a module one after the other, assembled; `module` has the three functions.
+
+    RecordError if a finished piece in `resume` was made with other settings.
+    """
     partial = record.Partial(resume)
     done: dict[str, Result] = {}
     with kept():
         for name in _progress.bar(module.parts(config), unit="run", shown=progress):
-            found = partial.get(name)
+            found, made_with = partial.get(name), identity(module, config, name)
             if found is None:
                 folder = None if resume is None else Path(resume) / file_name(name)
                 result = module.run_part(
                     config, name, device=device, progress=progress, resume=folder
                 )
                 done[name] = result
-                partial.put(name, _kept_result(result), result.arrays)
-            else:
-                done[name] = Result(**{"arrays": {}} | found)
+                kept_result = _kept_result(result) | {"identity": made_with}
+                partial.put(name, kept_result, result.arrays)
+                continue
+            if "identity" in found and (other := differing(found.pop("identity"), made_with)):
+                raise record.RecordError(
+                    f"{resume} holds {name} of another run ({other}): choose another folder"
+                )
+            done[name] = Result(**{"arrays": {}} | found)
     return module.assemble(config, done)
 
 

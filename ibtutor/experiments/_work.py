@@ -21,7 +21,7 @@ from typing import Any
 from ibtutor import record
 from ibtutor.experiments import _parts
 from ibtutor.experiments._parts import kind_of
-from ibtutor.experiments._sweep import Sweep
+from ibtutor.experiments._sweep import Sweep, together
 from ibtutor.provenance import device_name
 
 try:
@@ -30,6 +30,7 @@ except ImportError:  # Windows: one process at a time
     fcntl = None
 
 WAIT = 0.5  # seconds between two looks at parts that other processes have
+NOTE = 20.0  # seconds between two notes of the time that a part has taken
 
 
 class OutOfTime(BaseException):
@@ -162,7 +163,7 @@ class Speed:
         spent, share = progress_of(sweep, name)
         if alike:
             return sum(alike) / len(alike) * (1 - share)
-        return spent * (1 - share) / share if share > 0 else None
+        return spent * (1 - share) / share if share > 0 and spent > 0 else None
 
 
 def progress_of(sweep: Sweep, name: str) -> tuple[float, float]:
@@ -238,21 +239,51 @@ def run_one(
 ) -> None:
     """Run one part, from its checkpoint if there is one, and write its file."""
     partial = record.Partial(sweep.unfinished(name))
-    spent = (partial.get("clock") or {"seconds": 0.0})["seconds"]
-    started = time.perf_counter()
+    before = partial.get("clock") or {"seconds": 0.0}
+    attempts = [*before.get("attempts", []), record.provenance(device, 0.0, {})]
     try:
-        with alarm(until):
+        with _noted(partial, before["seconds"], attempts) as spent, alarm(until):
             result = run_part(sweep, name, device, progress, partial.folder)
     except OutOfTime:
         return
-    finally:
-        # The time of every attempt counts, that of killed ones as far as they could note it.
-        seconds = spent + time.perf_counter() - started
-        partial.put("clock", {"seconds": seconds})
-    sweep.put(name, result, record.provenance(device, seconds, result.fingerprints))
+    seconds = spent()
+    last = record.provenance(device, seconds, result.fingerprints)
+    sweep.put(name, result, together([*attempts, last]))
     if len(sweep.names) > 1:
         there = len(sweep.names) - len(sweep.missing())
         say(f"{sweep.experiment} {name}: {seconds:.0f} s ({there} of {len(sweep.names)})")
+
+
+@contextmanager
+def _noted(
+    partial: record.Partial, before: float, attempts: list[dict[str, Any]]
+) -> Iterator[Callable[[], float]]:
+    """Note the seconds spent and where, now and then: a kill loses the latest of them alone.
+
+    Gives a function that tells the seconds of all attempts.
+    """
+    started, ended = time.perf_counter(), threading.Event()
+
+    def spent() -> float:
+        return before + time.perf_counter() - started
+
+    def note() -> None:
+        partial.put("clock", {"seconds": spent(), "attempts": attempts})
+
+    def keep() -> None:
+        while not ended.wait(NOTE):
+            with suppress(OSError, record.RecordError):
+                note()
+
+    note()
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield spent
+    finally:
+        ended.set()
+        thread.join()
+        note()
 
 
 def run_part(sweep: Sweep, name: str, device: str, progress: bool, resume: Path | None):

@@ -70,6 +70,14 @@ def test_what_verdicts_need_comes_first():
     assert len(fig3.parts(fig3.SMOKE)) == 3  # an arm each: small networks train side by side
 
 
+def test_pieces_of_another_run_are_refused(tmp_path):
+    config = replace(mnist.SMOKE, **TINY | {"seeds": (0,), "epochs": 1})
+    first = mnist.run(config, progress=False, resume=tmp_path)
+    assert mnist.run(config, progress=False, resume=tmp_path).rows == first.rows
+    with pytest.raises(record.RecordError, match=r"holds seed0-\S+ of another run \(lr: "):
+        mnist.run(replace(config, lr=0.5), progress=False, resume=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("module", "network"),
     [

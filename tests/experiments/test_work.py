@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from ibtutor import experiments, record
+from ibtutor import experiments, provenance, record
 from ibtutor.experiments import Result, _parts, _run, _work
 from ibtutor.experiments._sweep import Sweep
 from ibtutor.experiments.kirsch import fig3_permuted_mnist as mnist
@@ -111,6 +111,40 @@ def test_a_checkpoint_shortens_the_estimate(own):
     assert _work.Speed("cpu").seconds(sweep, names()[1]) == pytest.approx(60.0)
     (folder / "run.pt").write_bytes(b"broken")
     assert _work.progress_of(sweep, names()[1]) == (30.0, 0.0)
+
+
+def test_time_that_was_never_noted_gives_no_estimate(own):
+    sweep = Sweep(ID, "smoke")
+    folder = sweep.unfinished(names()[1])
+    folder.mkdir(parents=True)
+    torch.save({"epoch": 1}, folder / "run.pt")
+    assert _work.Speed("cpu").seconds(sweep, names()[1]) is None
+
+
+def test_every_attempt_at_a_part_is_told(own, monkeypatch):
+    """Its time as far as it was noted, its commit and device."""
+    sweep, name = Sweep(ID, "smoke"), names()[0]
+    plain, noted = mnist.run_part, []
+    monkeypatch.setattr(_work, "NOTE", 0.01)
+
+    def killed(*arguments, **options):
+        time.sleep(0.3)  # time for a note
+        noted.append(record.Partial(sweep.unfinished(name)).get("clock"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mnist, "run_part", killed)
+    monkeypatch.setattr(provenance, "loaded_commit", lambda: "before")
+    with pytest.raises(KeyboardInterrupt):
+        _work.run_one(sweep, name, device="cpu", progress=False)
+    assert noted[0]["seconds"] > 0.1
+    monkeypatch.setattr(mnist, "run_part", plain)
+    monkeypatch.setattr(provenance, "loaded_commit", lambda: "after")
+    _work.run_one(sweep, name, device="cpu", progress=False)
+    found = _parts.read(sweep.path(name)).provenance
+    assert found["commit"] == "before; after"
+    assert found["seconds"] > noted[0]["seconds"]
+    assert found["device"].count("CPU") == 1
+    assert set(found["data"]) == {"train", "test"}
 
 
 def test_a_card_that_only_the_workers_have_leaves_the_hours_open(own):

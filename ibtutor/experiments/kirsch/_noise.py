@@ -127,7 +127,10 @@ def parts(config: Any) -> tuple[str, ...]:
 def train_one(
     config: Any, arm: str, seed: int, task: train.Task, *, device: str, progress: bool, resume
 ) -> list[dict[str, Any]]:
-    """One row an epoch: bound on H[Z], errors and cross-entropies, before the next rescaling."""
+    """One row an epoch: bound on H[Z], errors and cross-entropies, before the next rescaling.
+
+    RuntimeError if it diverges.
+    """
     _, channels, side, _ = task.train[0].shape
     noise_std = 0.0 if arm == "silent" else ZERO_ENTROPY_STD
 
@@ -159,6 +162,8 @@ def train_one(
         objective=objective,
         observe=observe,
     )
+    if done.diverged:  # its latents have no bound
+        raise RuntimeError(f"seed {seed}, {arm}: latents need a finite loss: {done.diverged}")
     return [
         {"arm": arm, "seed": seed, "epoch": entry["epoch"]}
         | {name: entry[name] for name in MEASURES}
