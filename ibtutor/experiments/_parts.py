@@ -209,17 +209,19 @@ def run(module: Any, config: Any, *, device: str, progress: bool, resume: Path |
     done: dict[str, Result] = {}
     with kept():
         for name in _progress.bar(module.parts(config), unit="run", shown=progress):
-            found, made_with = partial.get(name), identity(module, config, name)
+            found = partial.get(name)
             if found is None:
                 folder = None if resume is None else Path(resume) / file_name(name)
                 result = module.run_part(
                     config, name, device=device, progress=progress, resume=folder
                 )
+                if resume is not None:
+                    about = {"identity": identity(module, config, name)}
+                    partial.put(name, _kept_result(result) | about, result.arrays)
                 done[name] = result
-                kept_result = _kept_result(result) | {"identity": made_with}
-                partial.put(name, kept_result, result.arrays)
                 continue
-            if "identity" in found and (other := differing(found.pop("identity"), made_with)):
+            made_with = found.pop("identity", None)  # older pieces do not say
+            if made_with and (other := differing(made_with, identity(module, config, name))):
                 raise record.RecordError(
                     f"{resume} holds {name} of another run ({other}): choose another folder"
                 )
