@@ -141,6 +141,7 @@ def book(tmp_path):
     (root / "_toc.yml").write_text(yaml.safe_dump(toc))
     notebook = nbformat.v4.new_notebook(cells=PAGE)
     nbformat.write(notebook, root / "book" / "page.ipynb")
+    (root / "book" / "page.md").write_text("# A page\n\n```{code-cell} ipython3\n```\n")
     executed = nbformat.from_dict(notebook)
     executed.cells[2].outputs = [nbformat.v4.new_output("stream", name="stdout", text="seen")]
     nbformat.write(executed, root / "executed" / "page.ipynb")
@@ -231,6 +232,22 @@ def test_a_folder_that_is_not_empty_is_left_alone(book, tmp_path):
     assert [p.name for p in out.iterdir()] == ["mine.txt"]
     with pytest.raises(ValueError, match="got the file"):
         build(out / "mine.txt", "student", book=book, with_slides=False)
+
+
+def test_a_chapter_whose_notebook_is_lost_is_named(book, tmp_path):
+    (book / "book" / "page.ipynb").unlink()
+    with pytest.raises(ValueError, match=r"page\.ipynb is missing: run `make pairs`"):
+        build(tmp_path / "out", "student", book=book, with_slides=False)
+
+
+def test_an_assignment_that_shows_its_solution_stops_the_edition(book, tmp_path):
+    (book / "course").mkdir()
+    cell = ":tags: [answer_q1]\n### BEGIN SOLUTION\n1\n### END SOLUTION"
+    text = f"```{{code-cell}} ipython3\n{cell}\n```\n"
+    (book / "course" / "assignment_1.md").write_text(text)
+    with pytest.raises(ValueError, match=r"assignment_1: students would see .* BEGIN SOLUTION"):
+        build(tmp_path / "out", "student", book=book, with_slides=False)
+    assert not (tmp_path / "out").exists()
 
 
 def without_solution(book, cells):

@@ -119,8 +119,29 @@ def test_an_unknown_assignment_is_named_with_those_there_are(monkeypatch):
     ],
 )
 def test_a_cell_without_points_or_markers_is_refused(tmp_path, cell, message):
+    with pytest.raises(ValueError, match=message):
+        ninth(tmp_path, cell).source()
+
+
+SECRET = "### BEGIN SOLUTION\nx = 1\n### END SOLUTION"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f":tags: [answer_q1]\n{SECRET}",
+        f":tags: [answer-q1]\n{SECRET}\n{SECRET.replace('SOLUTION', 'SOLUTION ')}",
+        f":tags: [answer-q1]\n{SECRET}\n### BEGIN HIDDEN TESTS\n### END HIDDEN TESTS",
+    ],
+)
+def test_a_starter_never_shows_what_is_to_be_hidden(tmp_path, cell):
+    with pytest.raises(ValueError, match=r"students would see .* check its tag and markers"):
+        ninth(tmp_path, cell).starter()
+
+
+def ninth(tmp_path, cell):
+    """An assignment of one cell."""
     head = (pages.ROOT / "course" / "assignment_1.md").read_text("utf8").partition("# Assign")[0]
     path = tmp_path / "assignment_9.md"
     path.write_text(f"{head}# Nine\n\n```{{code-cell}} ipython3\n{cell}\n```\n", "utf8")
-    with pytest.raises(ValueError, match=message):
-        assignments.Assignment("assignment_9", path).source()
+    return assignments.Assignment("assignment_9", path)

@@ -198,6 +198,41 @@ def test_answers_whose_marks_a_tool_dropped_are_known_by_their_functions():
     assert {mending.grade_id(c): c.source for c in made.cells}.items() >= right.items()
 
 
+@pytest.mark.parametrize("kind", ["markdown", "raw"])
+def test_an_answer_of_another_kind_is_code_again(kind):
+    sent = notebook()
+    index = next(i for i, c in enumerate(sent.cells) if mending.grade_id(c) == "answer-q1")
+    old = sent.cells[index]
+    sent.cells[index] = nbformat.from_dict(
+        {"cell_type": kind, "metadata": old.metadata, "source": old.source, "id": "a"}
+    )
+    made, notes = mending.rebuilt(sent, release())
+    nbformat.validate(made)
+    assert notes == []
+    assert [c.source for c in made.cells] == [c.source for c in notebook().cells]
+
+
+def test_marks_that_are_not_ours_are_taken_off_and_half_an_emoji_is_replaced(tmp_path):
+    sent = notebook()
+    foreign = {"grade_id": "mine", "grade": True, "points": 5, "locked": False, "solution": True}
+    sent.cells.append(nbformat.v4.new_code_cell("x = 1", metadata={"nbgrader": foreign}))
+    sent.cells.append(nbformat.v4.new_markdown_cell("half an emoji \ud83d"))
+    made, _ = mending.rebuilt(sent, release())
+    assert names(made) == names(release())
+    nbformat.write(made, tmp_path / "made.ipynb")
+    assert nbformat.read(tmp_path / "made.ipynb", 4).cells[-1].source == "half an emoji ?"
+
+
+def test_what_cannot_be_prepared_costs_only_the_one_who_sent_it(tmp_path, monkeypatch):
+    def fails(*about):
+        raise KeyError("odd")
+
+    path = tmp_path / "ann.ipynb"
+    nbformat.write(notebook(), path)
+    monkeypatch.setattr(grading, "rebuilt", fails)
+    assert Course(tmp_path, None).run("ann", [path]) == ["could not be prepared: KeyError: 'odd'"]
+
+
 def test_students_are_files_or_folders(tmp_path):
     nbformat.write(notebook(), tmp_path / "ann lee.ipynb")
     (tmp_path / "bo").mkdir()

@@ -319,6 +319,14 @@ def test_a_release_opens_and_installs_its_tag_and_work_after_it_main(checkout):
         assert wanted.colab in page.read_text()
 
 
+def test_copies_that_jupyter_keeps_are_no_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "BOOK", tmp_path)
+    for folder in ("", "_included", ".ipynb_checkpoints"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "page.md").write_text("```{code-cell} ipython3\n```\n")
+    assert pages.sources() == [tmp_path / "page.md"]
+
+
 # --- margins -------------------------------------------------------------------------------------
 
 
@@ -345,6 +353,23 @@ def test_margins_on_other_processors_have_a_column():
     (row,) = flake.summarize(here)
     assert math.isnan(row["portable_margin_over_sd"])
     assert not flake.too_close(row)
+
+
+@pytest.mark.parametrize("bad", [1.01, math.nan, math.inf, -math.inf])
+def test_one_failure_is_too_close_whatever_the_rest(bad):
+    (row,) = flake.summarize([entry("rare", 0.0)] * 39 + [entry("rare", bad)])
+    assert (row["runs"], row["failed"]) == (40, 1)
+    assert row["min_margin"] < 0
+    assert flake.too_close(row)
+    (alone,) = flake.summarize([entry("alone", bad)])
+    assert flake.too_close(alone)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_no_number_on_other_processors_is_a_failure_there(bad):
+    here = [entry("shaky", v) for v in (0.0, 0.2, 0.4)]
+    (row,) = flake.summarize(here, [entry("shaky", 0.3), entry("shaky", bad)])
+    assert flake.too_close(row)
 
 
 def test_the_table_keeps_the_rows_of_other_chapters(tmp_path):

@@ -138,13 +138,16 @@ def summarize(entries: list[dict], portable: Sequence[dict] = ()) -> list[dict]:
         groups[entry["chapter"], entry["name"]].append(entry)
     rows = []
     for (chapter, name), runs in sorted(groups.items()):
-        values, margins = [r["value"] for r in runs], [r["margin"] for r in runs]
-        spread = statistics.stdev(margins) if len(margins) > 1 else math.nan
-        mean = statistics.fmean(margins)
-        worst = min(elsewhere[chapter, name], default=math.nan)
-        ratios = [_over(mean, spread), _over(worst, spread)]
-        numbers = [statistics.fmean(values), spread, mean, min(margins), *ratios]
-        first = [chapter, name, len(runs), sum(m < 0 for m in margins)]
+        values, margins = ([r[key] for r in runs] for key in ("value", "margin"))
+        told = [m for m in margins if math.isfinite(m)]
+        spread = statistics.stdev(told) if len(told) > 1 else math.nan
+        mean = statistics.fmean(told) if told else -math.inf
+        # A check refuses a value that is no number, on any machine.
+        there = [m if math.isfinite(m) else -math.inf for m in elsewhere[chapter, name]]
+        ratios = [_over(mean, spread), _over(min(there, default=math.nan), spread)]
+        least = min(told) if len(told) == len(margins) else -math.inf
+        numbers = [statistics.fmean(values), spread, mean, least, *ratios]
+        first = [chapter, name, len(runs), sum(not m >= 0 or math.isinf(m) for m in margins)]
         limits = [runs[0]["threshold"], runs[0]["above"]]
         row = [*first, *limits, *(float(f"{number:.6g}") for number in numbers)]
         rows.append(dict(zip(FIELDS, row, strict=True)))
@@ -161,7 +164,8 @@ def _over(margin: float, spread: float) -> float:
 def too_close(row: dict) -> bool:
     """Whether a check will fail by chance some day, here or on another processor."""
     # A few portable runs sit at most a few deviations below the mean; NaN: not run there.
-    return row["margin_over_sd"] < SAFE or row["portable_margin_over_sd"] < SAFE / 2
+    near = row["margin_over_sd"] < SAFE or row["portable_margin_over_sd"] < SAFE / 2
+    return row["failed"] > 0 or near
 
 
 def save(rows: list[dict], table: Path = TABLE) -> None:

@@ -30,7 +30,8 @@ def name(path: Path) -> str:
 
 def sources() -> list[Path]:
     """Every Markdown page that has cells, in order of name."""
-    pages = (path for path in BOOK.rglob("*.md") if not path.parent.name.startswith("_"))
+    # Neither those that others include, nor the copies that Jupyter keeps.
+    pages = (path for path in BOOK.rglob("*.md") if not path.parent.name.startswith(("_", ".")))
     return sorted(path for path in pages if CODE_CELL.search(path.read_text("utf8")))
 
 

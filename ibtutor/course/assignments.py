@@ -14,6 +14,7 @@ from typing import Any
 TAG = re.compile(r"(?P<what>answer|check|written)-(?P<question>q\d+)(?:-(?P<points>\d+))?\Z")
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?^\s*### END SOLUTION\n?", re.M | re.S)
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?^\s*### END HIDDEN TESTS\n?", re.M | re.S)
+MARKER = re.compile(r"^[ \t]*###[ \t]*(BEGIN|END)\b.*", re.M)
 STUB = "# YOUR CODE HERE\nraise NotImplementedError()\n"
 WRITTEN = "*Your answer:*"
 
@@ -68,7 +69,10 @@ class Assignment:
         return mark | ({"points": int(found["points"])} if graded else {})
 
     def starter(self) -> Any:
-        """What students get: no solutions, no hidden tests, the same marks."""
+        """What students get: no solutions, no hidden tests, the same marks.
+
+        ValueError if a marker is left, as where the tag of its cell is misspelled.
+        """
         notebook = copy.deepcopy(self.source())
         for cell in notebook.cells:
             mark = cell.metadata.get("nbgrader")
@@ -78,6 +82,11 @@ class Assignment:
             elif mark:
                 cell.source = HIDDEN.sub("", cell.source).rstrip()
                 cell.metadata.update(deletable=False, editable=False)
+            if left := MARKER.search(cell.source):
+                raise ValueError(
+                    f"{self.name}: students would see what follows {left[0].strip()!r} in the cell "
+                    f"that begins {cell.source.partition(chr(10))[0]!r}: check its tag and markers"
+                )
         return notebook
 
     def solved(self) -> Any:

@@ -46,8 +46,8 @@ def build(
     Raises
     ------
     ValueError
-        The edition is unknown, `out` is not empty, there is no checkout of the book, or a chapter
-        has no exercises or no solutions.
+        The edition is unknown, `out` is not empty, there is no checkout of the book, a chapter has
+        no notebook, no exercises or no solutions, or an assignment would show its solutions.
     RuntimeError
         Slides were asked for, and a page was not executed or nbconvert is missing.
     """
@@ -61,6 +61,8 @@ def build(
     make = notebooks.for_students if edition == "student" else notebooks.for_instructors
     made = {chapter: make(chapter) for chapter in chapters}
     graded = assignments.find(course or root / "course")
+    for assignment in graded:
+        assignment.starter()
     if with_slides:
         slides.check_executed(chapters)
     out = source.empty_folder(out)

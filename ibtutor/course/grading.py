@@ -199,12 +199,15 @@ class _Course:
             nbformat.validate(sent)
         except Exception as error:
             return [*notes, f"not a notebook: {type(error).__name__}"]
-        notebook, mended = rebuilt(sent, self.release)
-        notes += mended
         identity = _identity(student)
         place = self.home / "submitted" / identity / self.given.name
         place.mkdir(parents=True)
-        nbformat.write(notebook, place / f"{self.given.name}.ipynb")
+        try:
+            notebook, mended = rebuilt(sent, self.release)
+            nbformat.write(notebook, place / f"{self.given.name}.ipynb")
+        except Exception as error:  # whatever was sent, the next one is graded
+            return [*notes, f"could not be prepared: {type(error).__name__}: {error}"]
+        notes += mended
         cells = sum(cell.cell_type == "code" for cell in notebook.cells)
         for _ in range(STARTS):
             done = self._call(

@@ -8,7 +8,10 @@ DEFINED = re.compile(r"^def (\w+)\(", re.MULTILINE)
 
 
 def rebuilt(sent: Any, release: Any) -> tuple[Any, list[str]]:
-    """The student's cells with our checks in their places, and what had to be mended."""
+    """The student's cells with our checks in their places, and what had to be mended.
+
+    Our cells have our kind and marks again; other marks, which nbgrader might not read, are gone.
+    """
     ours = {grade_id(cell): cell for cell in release.cells if grade_id(cell)}
     sent, found = _marked(sent, ours)
     theirs: dict[str, Any] = {}
@@ -38,14 +41,17 @@ def rebuilt(sent: Any, release: Any) -> tuple[Any, list[str]]:
             cells.insert(_place(cells, name, list(ours)), copy.deepcopy(cell))
     new = copy.deepcopy(release)
     for index, cell in enumerate(cells):
+        if grade_id(cell) in ours:
+            own = ours[grade_id(cell)]
+            cell.cell_type, cell.metadata = own.cell_type, copy.deepcopy(own.metadata)
+        else:
+            cell.metadata.pop("nbgrader", None)
         cell["id"] = f"cell-{index}"
+        cell.source = cell.source.encode("utf8", "replace").decode("utf8")  # half an emoji
+        for key in ("outputs", "execution_count"):
+            cell.pop(key, None)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-        if grade_id(cell) in ours:
-            cell.cell_type, cell.metadata = (
-                ours[grade_id(cell)].cell_type,
-                ours[grade_id(cell)].metadata,
-            )
     new.cells = cells
     return new, notes
 

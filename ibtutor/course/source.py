@@ -72,7 +72,10 @@ def root(folder: Path | None = None) -> Path:
 
 
 def chapters(folder: Path) -> list[Chapter]:
-    """The chapters that have exercises to give, in the order of the contents."""
+    """The chapters that have exercises to give, in the order of the contents.
+
+    ValueError if the notebook of one is missing.
+    """
     import yaml
 
     toc = yaml.safe_load((folder / "_toc.yml").read_text("utf8"))
@@ -82,8 +85,12 @@ def chapters(folder: Path) -> list[Chapter]:
             file = Path(entry["file"])
             slug = file.relative_to("book").with_suffix("").as_posix()
             chapter = Chapter(slug, part["caption"], folder)
-            if slug not in OWN_PAGES and "/" not in slug and chapter.path.exists():
-                found.append(chapter)
+            page = chapter.path.with_suffix(".md")
+            if slug in OWN_PAGES or "/" in slug or "{code-cell}" not in page.read_text("utf8"):
+                continue
+            if not chapter.path.exists():
+                raise ValueError(f"{chapter.path} is missing: run `make pairs`")
+            found.append(chapter)
     return found
 
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,18 +96,25 @@ def get(name: str) -> Path:
     source = _source(name)
     staging = root() / f".{name}.partial"
     with _writing(staging):
+        # What an earlier download left is gone on with, unless a file of it was cut off.
+        if _files(source, staging / source.folder, _digest)[0] == "corrupt":
+            shutil.rmtree(staging)
         staging.mkdir(parents=True, exist_ok=True)
     try:
         with contextlib.redirect_stderr(_progress.stream()):
             source.fetch(staging)
     except ImportError as error:
         raise DataError(f"{error.name} is needed to download {name}: {source.needs}") from error
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, HTTPException) as error:
         raise DataError(
             f"could not download {name}: {_reason(error)}; with a network, run: ibtutor data get "
             f"{name} (--verbose says more); without one, copy the folder {source.folder} from "
             f"another machine into {root()}"
         ) from error
+    state, found = _files(source, staging / source.folder, _digest)
+    if state != "ok":
+        shutil.rmtree(staging, ignore_errors=True)
+        raise DataError(f"what was downloaded of {name} is not whole, and dropped: {found}")
     with _writing(status.path):
         _move_into_place(staging / source.folder, status.path)
     shutil.rmtree(staging, ignore_errors=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import hashlib
+import http.client
 import http.server
 import threading
 from pathlib import Path
@@ -83,6 +84,28 @@ def test_an_interrupted_download_leaves_nothing_and_starts_again(folder, monkeyp
     assert data.check("tiny").state == "ok"
 
 
+def test_what_a_download_left_half_written_is_never_moved_into_place(folder, monkeypatch):
+    """Also where the library takes a file that is there for a whole one."""
+
+    def fetch(staging):
+        if not (staging / "tiny" / "file.bin").exists():
+            write(staging)
+
+    register(monkeypatch, fetch)
+    write(folder / ".tiny.partial", CONTENT[:100])
+    data.get("tiny")
+    assert (folder / "tiny" / "file.bin").read_bytes() == CONTENT
+
+
+def test_a_transfer_that_breaks_is_one_message(folder, monkeypatch):
+    def broken(staging):
+        raise http.client.IncompleteRead(b"half", 100)
+
+    register(monkeypatch, broken)
+    with pytest.raises(data.DataError, match="could not download tiny"):
+        data.get("tiny")
+
+
 def test_damaged_files_are_told_apart_and_set_aside(folder, monkeypatch):
     register(monkeypatch, write)
     data.get("tiny")
@@ -155,8 +178,10 @@ def test_an_unchanged_file_is_read_once_and_a_changed_one_again(folder, monkeypa
 
 def test_a_download_with_the_wrong_content_is_an_error(folder, monkeypatch):
     register(monkeypatch, lambda staging: write(staging, b"something else"))
-    with pytest.raises(data.DataError, match="checksum"):
+    with pytest.raises(data.DataError, match=r"not whole, and dropped: .* has checksum"):
         data.get("tiny")
+    assert not (folder / "tiny").exists()
+    assert not (folder / ".tiny.partial").exists()
 
 
 def test_no_network_says_what_to_run_and_what_to_copy(folder, monkeypatch):
