@@ -73,7 +73,7 @@ def error_bound_from_counts(
 
     >>> found = error_bound_from_counts([[90, 10], [10, 90]])
     >>> round(found.bound, 3), round(found.low, 3), round(found.high, 3)
-    (0.102, 0.064, 0.153)
+    (0.102, 0.064, 0.154)
     """
     table = _table(counts)
     if kind not in KINDS:
