@@ -24,6 +24,7 @@ from ibtutor.experiments.yi._table2_claims import (
 __all__ = ["CELLS", "CLAIMS", "LOSSES", "OWN", "PAPER", "UNPLACED", "gap", "points", "table"]
 
 LOSSES = ("ce", "lsr", "cp", "lc", "mil")
+SHORT = "ce_short"  # cross-entropy in rows of the short control
 # Rows that are whole in our copy: mean and spread in the order of LOSSES.
 CELLS = {
     "mobilenet_v2": (
@@ -170,6 +171,16 @@ def _confounded(result: Result) -> str:
     return together(verdicts)
 
 
+def _short(result: Result) -> str:
+    verdicts = []
+    for name in networks_of(result):
+        own = result.summary.get("rates", {}).get(name, {}).get(SHORT)
+        short = rows_of(result.rows, name, SHORT, own)
+        mil = rows_of(result.rows, name, "mil", result.summary.get("lr"))
+        verdicts.append(one_sided(paired(short, mil, "accuracy"), "above"))
+    return together(verdicts)
+
+
 def _slower(result: Result) -> str:
     lr = result.summary.get("lr")
     epochs = result.summary.get("measured_epochs", ())
@@ -247,5 +258,16 @@ CLAIMS = (
         "ours: is the paper's gain one of the learning rate?",
         _confounded,
         changed=BEGUN,
+    ),
+    Claim(
+        "short",
+        "Cross-entropy at a larger learning rate (0.01 or 0.1, the better on held-out images) has "
+        "after a tenth of the epochs a higher test accuracy than milLoss at the paper's rate after "
+        "all of them: the 95 % interval lies above zero for every network that was run (partly: "
+        "for some).",
+        "ours: is the paper's gain one of the learning rate?",
+        _short,
+        changed="Added when one run of each loss at full scale was known, before the first run of "
+        "this control.",
     ),
 )
