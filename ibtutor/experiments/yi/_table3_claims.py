@@ -93,7 +93,7 @@ def gap(
 
 
 def table(result: Result) -> Any:
-    """Test accuracies as a DataFrame, a column a loss: under each row of the paper our two arms.
+    """Test accuracies as a DataFrame, a column a loss: under each row of the paper our arms.
 
     A row of the paper is there if it is whole in our copy; a run that is not there is "".
     """
@@ -106,9 +106,18 @@ def table(result: Result) -> Any:
     lr = result.summary["lr"]
     for name in networks_of(result):
         own = result.summary["rates"].get(name, {})
-        for arm, rates in ((f"ours, {lr:g}", dict.fromkeys(LOSSES, lr)), ("ours, own rate", own)):
-            found = [rows_of(result.rows, name, loss, rates.get(loss)) for loss in LOSSES]
-            lines[name, arm] = [spread([row["accuracy"] for row in rows], 3) for rows in found]
+        arms = {f"ours, {lr:g}": dict.fromkeys(LOSSES, lr), "ours, own rate": own}
+        found = {
+            arm: [rows_of(result.rows, name, loss, rates.get(loss)) for loss in LOSSES]
+            for arm, rates in arms.items()
+        }
+        for row in result.rows:
+            if (row["network"], row["loss"]) == (name, SHORT):
+                line = found.setdefault(f"ours, {row['setting']}", [[] for _ in LOSSES])
+                line[LOSSES.index("ce")].append(row)
+        for arm, cells in found.items():
+            if any(cells):
+                lines[name, arm] = [spread([row["accuracy"] for row in rows], 3) for rows in cells]
     order = sorted(lines, key=lambda line: list(_networks.NAMES).index(line[0]))
     return pd.DataFrame(
         [lines[line] for line in order],

@@ -20,7 +20,7 @@ def tiny():
 
 def test_a_tiny_run_has_every_network_loss_and_rate(tiny):
     seen = [(row["loss"], row["lr"], row["seed"]) for row in tiny.rows]
-    arms = [("ce", 1e-3), ("ce", 1e-2), ("lsr", 1e-3), ("mil", 1e-3)]
+    arms = [("ce", 1e-3), ("ce", 1e-2), ("lsr", 1e-3), ("mil", 1e-3), ("ce_short", 1e-2)]
     assert seen == [(*arm, seed) for arm in arms for seed in (0, 1)]
     assert {row["network"] for row in tiny.rows} == {"shufflenet_v2"}
     assert tiny.summary["lr"] == 1e-3
@@ -40,8 +40,10 @@ def test_a_tiny_run_has_every_network_loss_and_rate(tiny):
 def test_what_is_missing_is_left_out(tiny):
     names = table3.parts(TINY)
     assert names[:2] == ("seed0-shufflenet_v2-ce-0.001", "seed1-shufflenet_v2-ce-0.001")
-    assert names[-1] == "seed1-shufflenet_v2-ce-0.01"  # the control comes last
-    assert len(set(names)) == len(names) == 8
+    assert names[-4:] == tuple(  # the controls come last
+        f"seed{seed}-shufflenet_v2-ce-0.01{short}" for short in ("", "-epochs1") for seed in (0, 1)
+    )
+    assert len(set(names)) == len(names) == 10
     one = table3.run_part(TINY, names[2], progress=False)
     found = table3.assemble(TINY, {names[2]: one})
     row = next(r for r in tiny.rows if (r["loss"], r["seed"]) == ("mil", 0))
@@ -75,9 +77,30 @@ def test_no_run_trains_on_the_images_held_out():
 
 def test_the_paper_s_scale():
     paper = table3.Config()
-    assert len(table3.parts(paper)) == 3 * 5 * (5 + 3 + 4)
+    assert len(table3.parts(paper)) == 3 * 5 * (5 + 3 + 4 + 2)
     assert table3.size(paper) == "50,000 images, 5 networks, 100 epochs"
-    assert table3.size(table3.QUICK) == "12,288 images, ResNet-18 and MobileNetV2, 12 epochs"
+    assert table3.size(table3.QUICK) == "12,288 images, 3 networks, 12 epochs"
+
+
+def test_a_network_that_is_not_tuned_has_the_paper_s_rate_alone():
+    tuned = replace(TINY, networks=("shufflenet_v2", "resnet18"))
+    there = [p for p in table3._plan(tuned).values() if p[0] == "resnet18"]
+    assert {(loss, lr) for _, loss, lr, _ in there} == {(loss, 1e-3) for loss in TINY.losses}
+    both = table3._plan(replace(tuned, tuned=tuned.networks))
+    assert len(both) == 2 * len(table3.parts(TINY))
+
+
+def test_the_short_control_is_cross_entropy_for_fewer_epochs():
+    """After as many epochs as it has, at its rate, a run of the table has the same weights."""
+    config = replace(TINY, epochs=2, measure_every=1, rates=(1e-3, 1e-2))
+    (short,) = table3.run_part(config, "seed0-shufflenet_v2-ce-0.01-epochs1", progress=False).rows
+    assert short["setting"] == "rate 0.01, 1 epochs"
+    brief = replace(config, epochs=1)
+    (row,) = table3.run_part(brief, "seed0-shufflenet_v2-ce-0.01", progress=False).rows
+    names = ("accuracy", "held_accuracy", "ce", "train_ce", "lr", "seed", "network")
+    assert [short[name] for name in names] == pytest.approx([row[name] for name in names])
+    (whole,) = table3.run_part(config, "seed0-shufflenet_v2-ce-0.01", progress=False).rows
+    assert whole["train_ce"] != pytest.approx(short["train_ce"], rel=1e-3)
 
 
 @pytest.mark.parametrize("name", list(_networks.NAMES))
@@ -183,11 +206,33 @@ def test_the_table_sets_ours_below_the_papers_and_leaves_out_what_was_not_run():
     assert list(mobile["cross-entropy"]) == ["0.676 ± 0.007", "0.681 ± 0.001", "0.811 ± 0.001"]
     assert list(mobile["confidence penalty"]) == ["0.660 ± 0.008", "", ""]
     assert list(told.loc["ShuffleNetV2"].index) == ["paper"]
+    del found.summary["rates"]["mobilenet_v2"]  # not tuned: no line without a cell
+    assert list(table3.table(found).loc["MobileNetV2"].index) == ["paper", "ours, 0.001"]
     assert "ResNet-18" not in told.index  # its cells have no columns
     assert list(table3.table(made_up(0.7, 0.6, network="resnet18")).loc["ResNet-18"].index) == [
         "ours, 0.001",
         "ours, own rate",
     ]
+
+
+def test_the_short_control_has_a_line_and_a_verdict():
+    def with_short(best):
+        found = made_up(0.76, 0.68)
+        found.rows += [
+            {"network": "mobilenet_v2", "loss": "ce_short", "lr": lr, "seed": seed}
+            | {"accuracy": value + 0.001 * seed, "setting": f"rate {lr:g}, 10 epochs"}
+            for lr, value in ((1e-2, best), (1e-1, 0.3))
+            for seed in range(3)
+        ]
+        found.summary["rates"]["mobilenet_v2"]["ce_short"] = 1e-2
+        return found
+
+    line = table3.table(with_short(0.8)).loc["MobileNetV2", "ours, rate 0.01, 10 epochs"]
+    assert list(line) == ["0.801 ± 0.001", "", "", "", ""]
+    assert judged("short", with_short(0.8))["verdict"] == "reproduced"
+    assert judged("short", with_short(0.7))["verdict"] == "not reproduced"
+    assert judged("short", made_up(0.76, 0.68))["verdict"] == "not run"
+    assert judged("gain", with_short(0.8)) == judged("gain", made_up(0.76, 0.68))
 
 
 def test_the_other_claims():
