@@ -19,7 +19,7 @@ import torch
 from ibtutor import _progress
 from ibtutor._training.captured import deterministic
 from ibtutor._training.checkpoint import CheckpointError
-from ibtutor._training.loop import train_group
+from ibtutor._training.loop import evaluated_at_once, train_group
 from ibtutor._training.outputs import Outputs, Trained, predict
 from ibtutor._training.plan import Run, Settings, Task
 from ibtutor._training.replicas import groups, resolve_device
@@ -122,14 +122,15 @@ def fit(
                     )
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if "out of memory" in str(error).lower() or "can't allocate" in str(error):
-                    raise MemoryError(_full(where, settings, len(group))) from error
+                    at_once = evaluated_at_once(settings, where, task.train[0])
+                    raise MemoryError(_full(where, settings, at_once, len(group))) from error
                 raise
             finished |= {trained.run.name: trained for trained in done}
     return [finished[name] for name in names]
 
 
-def _full(device: torch.device, settings: Settings, together: int) -> str:
-    advice = [f"batch_size (now {settings.batch_size})", f"eval_batch (now {settings.eval_batch})"]
+def _full(device: torch.device, settings: Settings, at_once: int, together: int) -> str:
+    advice = [f"batch_size (now {settings.batch_size})", f"eval_batch (now {at_once})"]
     if together > 1:
         advice.insert(0, f"stacked=False ({together} runs train side by side)")
     return f"out of memory on {device}: set or lower {', then '.join(advice)}"

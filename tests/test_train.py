@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ibtutor import data, losses, models, train
+from ibtutor._training.loop import evaluated_at_once
 from ibtutor.train import Run, Settings, Task
 
 TRAIN, TEST = data.digits("train").take(200), data.digits("test").take(100)
@@ -353,9 +354,32 @@ def test_a_checkpoint_of_other_settings_or_data_is_refused(tmp_path):
     other = replace(TASK, train=(TRAIN.images.flip(0), TRAIN.labels))
     with pytest.raises(train.CheckpointError, match="another data"):
         fit([Run(0.1)], task=other, resume=tmp_path)
-    with pytest.raises(train.CheckpointError, match="another model"):
+    with pytest.raises(train.CheckpointError, match="another model: .*; another layers: "):
         fit([Run(0.1)], make=partial(models.MLP, 64, (8,), 10), resume=tmp_path)
     fit([Run(0.1)], replace(FAST, eval_batch=7), resume=tmp_path)
+
+
+def test_how_many_images_are_evaluated_at_once():
+    card, processor = torch.device("cuda"), torch.device("cpu")
+    digits, large = torch.zeros(1, 1, 8, 8), torch.zeros(1, 3, 224, 224)
+    assert evaluated_at_once(FAST, processor, digits) == 512
+    assert evaluated_at_once(FAST, card, digits) == 2000 * 48
+    assert evaluated_at_once(FAST, card, large) == 512
+    # Whoever is out of memory there can say less.
+    assert evaluated_at_once(replace(FAST, eval_batch=8), card, digits) == 8
+
+
+@pytest.mark.parametrize("eval_batch", [None, 50])
+def test_out_of_memory_says_what_to_lower(eval_batch):
+    class Greedy(torch.nn.Linear):
+        def forward(self, x):
+            if not self.training:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.91 GiB.")
+            return super().forward(x.flatten(1))
+
+    said = rf"batch_size \(now {FAST.batch_size}\), then eval_batch \(now {eval_batch or 512}\)"
+    with pytest.raises(MemoryError, match=said):
+        fit([Run(0.1)], replace(FAST, eval_batch=eval_batch), make=partial(Greedy, 64, 10))
 
 
 def _plain_objective(model, inputs, targets, run):

@@ -105,10 +105,14 @@ def load(path: Path | None, expected: dict) -> dict | None:
         raise CheckpointError(
             f"{path} cannot be read ({error}): delete it to start again"
         ) from error
-    for key in expected.keys() | found.keys():
-        if expected.get(key) != found.get(key):
-            raise CheckpointError(
-                f"{path} was made with another {key}: {found.get(key)}, now {expected.get(key)}. "
-                "Use another folder, or delete it to start again"
-            )
+    others = [
+        f"another {key}: {found.get(key)}, now {expected.get(key)}"
+        for key in expected | found  # in their order, the same each time
+        if expected.get(key) != found.get(key)
+    ]
+    if others:
+        raise CheckpointError(
+            f"{path} was made with {'; '.join(others)}. "
+            "Use another folder, or delete it to start again"
+        )
     return content

@@ -19,7 +19,8 @@ from ibtutor._training.schedule import learning_rate
 from ibtutor._training.seeds import derived_seed, generator
 from ibtutor.data.augment import to_float
 
-_PIXELS_AT_ONCE = 2000 * 3 * 32 * 32  # of an evaluation batch on a card
+_EVALUATED = 512  # images at once, where the settings do not say
+_PIXELS_AT_ONCE = 2000 * 3 * 32 * 32  # on a card more, if they are small
 
 
 @dataclass
@@ -252,9 +253,7 @@ def _prepare(make_model, task, runs, settings, device, objective) -> Group:
 def _outputs(group: Group) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits of every run on both splits, `(R, N, K)` on the CPU, in evaluation mode."""
     group.replicas.model.eval()
-    size = group.settings.eval_batch
-    if group.device.type == "cuda":  # as many as fill the card
-        size = max(size, _PIXELS_AT_ONCE // max(group.images[0].numel(), 1))
+    size = evaluated_at_once(group.settings, group.device, group.images)
     both = []
     with torch.no_grad(), _autocast(group):
         for images in (group.images, group.task.test[0]):
@@ -264,6 +263,15 @@ def _outputs(group: Group) -> tuple[torch.Tensor, torch.Tensor]:
             logits = [group.replicas.on_same(_layout(group, x)).float() for x in inputs]
             both.append(torch.cat(logits, dim=1).cpu())
     return both[0], both[1]
+
+
+def evaluated_at_once(settings: Settings, device: torch.device, images: torch.Tensor) -> int:
+    """How many images go through the model at once where its outputs are taken."""
+    if settings.eval_batch is not None:
+        return settings.eval_batch
+    if device.type != "cuda":
+        return _EVALUATED
+    return max(_EVALUATED, _PIXELS_AT_ONCE // max(images[0].numel(), 1))
 
 
 def _mark(diverged: list[str | None], outputs: tuple, histories: list[list[dict]]) -> None:

@@ -68,7 +68,8 @@ class Settings:
     side by side through torch.func: None does so where it is faster (small models without
     convolutions), True always, False never. `captured` replays the step as a CUDA graph: None does
     so on CUDA where a step never waits for the device, False never. `measure_every` epochs the
-    outputs on all data are taken and given to `measure`; the last epoch always is.
+    outputs on all data are taken and given to `measure`; the last epoch always is. `eval_batch` is
+    how many images then go at once: None takes 512, or more where a card has room for more.
     """
 
     epochs: int = 160
@@ -92,7 +93,7 @@ class Settings:
     stacked: bool | None = None
     captured: bool | None = None
     measure_every: int = 1
-    eval_batch: int = 512
+    eval_batch: int | None = None
     checkpoint_seconds: float = 20.0
 
     def __post_init__(self) -> None:
@@ -100,8 +101,11 @@ class Settings:
         _one_of("schedule", self.schedule, ("step", "cosine", "constant", "plateau"))
         _one_of("precision", self.precision, ("float32", "bfloat16"))
         for name in ("epochs", "batch_size", "eval_batch", "measure_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is None and name == "eval_batch":
+                continue
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         for name in ("lr", "weight_decay", "warmup_lr", "final_lr"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")

@@ -16,7 +16,7 @@ import torch
 
 from ibtutor import _progress, train
 from ibtutor._training import checkpoint
-from ibtutor._training.loop import losses_of
+from ibtutor._training.loop import evaluated_at_once, losses_of
 from ibtutor._training.replicas import Replicas
 from ibtutor._training.seeds import derived_seed, generator
 from ibtutor.data import to_float
@@ -65,6 +65,7 @@ def fit(
                 tensor.copy_(value)
         optimizer.load_state_dict(saved["optimizer"])
     images, labels = task.train[0].to(where), task.train[1].to(where)
+    at_once = evaluated_at_once(settings, where, images)
     with _progress.bar(total=settings.epochs, unit="epoch", shown=progress) as bar:
         bar.update(done)
         for epoch in range(done, settings.epochs):
@@ -76,7 +77,7 @@ def fit(
                 _step(replicas, optimizer, runs, rates, task, images[rows], labels[rows])
             last = epoch + 1 == settings.epochs
             if last or (epoch + 1) % settings.measure_every == 0:
-                for r, outputs in enumerate(_outputs(replicas, task, where, settings.eval_batch)):
+                for r, outputs in enumerate(_outputs(replicas, task, where, at_once)):
                     found = measure(outputs, runs[r], epoch + 1)
                     histories[r].append({"epoch": epoch + 1, **found})
             if path and (last or time.perf_counter() - last_save >= SAVE_SECONDS):

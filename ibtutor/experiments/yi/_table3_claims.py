@@ -126,6 +126,24 @@ def table(result: Result) -> Any:
     )
 
 
+def held_out_table(result: Result) -> Any:
+    """Mean accuracies on the images held out as a DataFrame, a column a rate; "" if not run.
+
+    Of networks whose losses have more than one rate.
+    """
+    frame = result.frame()
+    tried = frame.groupby(["network", "loss"]).lr.transform("nunique") > 1
+    means = frame[tried].groupby(["network", "loss", "lr"], sort=False).held_accuracy.mean()
+    return (
+        means.map("{:.3f}".format)
+        .unstack("lr", fill_value="")
+        .sort_index(axis="columns")
+        .rename(_networks.NAMES, level="network")
+        .rename(_losses.NAMES, level="loss")
+        .rename_axis(columns="rate")
+    )
+
+
 def _gain(result: Result) -> str:
     return together(one_sided(gap(result, name), "above") for name in networks_of(result))
 

@@ -235,6 +235,16 @@ def test_the_short_control_has_a_line_and_a_verdict():
     assert judged("gain", with_short(0.8)) == judged("gain", made_up(0.76, 0.68))
 
 
+def test_accuracies_on_held_out_images_are_by_rate():
+    found = made_up(0.76, 0.68, own_mil=0.81, own_ce=0.8)
+    found.rows += made_up(0.5, 0.4, network="resnet18").rows[:6]  # the paper's rate alone
+    told = table3.held_out_table(found)
+    assert list(told.columns) == [1e-3, 1e-2, 1e-1]
+    assert list(told.loc["MobileNetV2", "milLoss"]) == ["0.760", "0.810", ""]
+    assert list(told.loc["MobileNetV2", "cross-entropy"]) == ["0.680", "", "0.800"]
+    assert len(told) == 2
+
+
 def test_the_other_claims():
     found = made_up(0.76, 0.68)
     assert judged("no_gain_elsewhere", found)["verdict"] == "reproduced"
