@@ -354,7 +354,7 @@ def test_a_checkpoint_of_other_settings_or_data_is_refused(tmp_path):
     other = replace(TASK, train=(TRAIN.images.flip(0), TRAIN.labels))
     with pytest.raises(train.CheckpointError, match="another data"):
         fit([Run(0.1)], task=other, resume=tmp_path)
-    with pytest.raises(train.CheckpointError, match="another model: .*; another layers: "):
+    with pytest.raises(train.CheckpointError, match=r"another model: .*; another layers: "):
         fit([Run(0.1)], make=partial(models.MLP, 64, (8,), 10), resume=tmp_path)
     fit([Run(0.1)], replace(FAST, eval_batch=7), resume=tmp_path)
 
