@@ -87,6 +87,9 @@ def run(
     minutes: Annotated[
         float | None, typer.Option(help="Stop after so long; unfinished runs go on next time.")
     ] = None,
+    only: Annotated[
+        str | None, typer.Option("--parts", help="Only parts so named, like 'seed0-*'.")
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that work side by side.")] = 1,
     backend: Annotated[
         str, typer.Option(help="local, or dask: the workers of a cluster, each run a task.")
@@ -115,26 +118,33 @@ def run(
         _check_device(device)
     options = {"device": device, "progress": not quiet, "fresh": fresh}
     options |= {"jobs": jobs, "address": address}
-    if not queue and minutes is None:
+    if queue and only is not None:
+        raise ValueError("--parts is for one experiment, not for --queue")
+    if not queue and minutes is None and only is None:
         print(experiments.execute(experiment, profile or "smoke", **options))
         return
     if queue and fresh:
         raise ValueError("--fresh is for one experiment, not for --queue")
     profile = profile or ("paper" if queue else "smoke")
     names = experiments.queue(profile) if queue else [experiment]
-    _print(experiments.run_for(names, profile, minutes=minutes, **options), False)
+    options |= {"minutes": minutes, "only": only or "*"}
+    _print(experiments.run_for(names, profile, **options), False)
 
 
 @app.command(hidden=True)
 def worker(
-    names: list[str], profile: Profile = "smoke", device: Device = "cpu", until: float | None = None
+    names: list[str],
+    profile: Profile = "smoke",
+    device: Device = "cpu",
+    until: float | None = None,
+    only: Annotated[str, typer.Option("--parts")] = "*",
 ) -> None:
     """One of the processes of `ibtutor run --jobs N`; it ends when its standard input does."""
     from ibtutor import experiments
     from ibtutor.experiments._work import end_with_stdin
 
     end_with_stdin()
-    experiments.work_through(names, profile, device=device, until=until)
+    experiments.work_through(names, profile, device=device, until=until, only=only)
 
 
 @app.command()

@@ -66,6 +66,8 @@ def test_run_show_and_verify(ibtutor):
         (("run", "kudo_fig1", "--jobs", "0"), 2, "jobs must be at least 1, got 0"),
         (("run", "kudo_fig1", "--backend", "slurm"), 2, "backend must be local or dask"),
         (("run", "kudo_fig1", "--backend", "dask"), 2, "--address of its scheduler"),
+        (("run", "kudo_fig1", "--parts", "seed9-*"), 2, "no part of kudo_fig1.smoke is called"),
+        (("run", "--queue", "--parts", "seed0-*"), 2, "--parts is for one experiment"),
         (("parts", "kudo_fig99"), 2, "unknown experiment 'kudo_fig99'"),
         (("parts", "import"), 2, "`import` and a folder"),
         (("parts", "import", "/nowhere"), 2, "/nowhere is no folder"),

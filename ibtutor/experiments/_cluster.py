@@ -41,7 +41,7 @@ def spread(
     tasks = [
         delayed(remote)(sweep.experiment, sweep.profile, name, device, until)
         for sweep in sweeps
-        for name in sweep.missing()
+        for name in sweep.wanted()
     ]
     arrivals = Arrivals(sweeps)
     with _client(address) as client, parallel_config(backend="dask", client=client):

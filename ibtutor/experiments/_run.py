@@ -61,11 +61,13 @@ def run_for(
     fresh: bool = False,
     jobs: int = 1,
     address: str | None = None,
+    only: str = "*",
 ) -> list[dict[str, Any]]:
     """Run missing parts of experiments, for so many minutes or to the end; see `left`.
 
     With `jobs` so many processes work side by side; `address` is that of a dask scheduler, whose
-    workers do it instead. Records of what is complete are written.
+    workers do it instead. Of the parts those that fit the pattern `only` are run. Records of what
+    is complete are written.
     """
     if minutes is not None and not 0 < minutes < math.inf:
         raise ValueError(f"minutes must be finite and above 0, got {minutes:g}")
@@ -73,7 +75,7 @@ def run_for(
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     until = None if minutes is None else time.time() + 60 * minutes
     sweeps = []
-    for sweep in [Sweep(experiment, profile) for experiment in experiments]:
+    for sweep in [Sweep(experiment, profile, only) for experiment in experiments]:
         if fresh:
             sweep.forget(fresh=True)
         try:
@@ -89,17 +91,17 @@ def run_for(
     elif jobs == 1:
         work(sweeps, device=device, until=until, progress=progress, failed=_told(experiments))
     else:
-        _side_by_side([s.experiment for s in sweeps], profile, device, until, jobs)
+        _side_by_side([s.experiment for s in sweeps], profile, device, until, jobs, only)
     for sweep in sweeps:
         finish(sweep)
     return left(sweeps, device, jobs)
 
 
 def work_through(
-    experiments: Sequence[str], profile: str, *, device: str, until: float | None
+    experiments: Sequence[str], profile: str, *, device: str, until: float | None, only: str = "*"
 ) -> None:
     """What one of several processes does."""
-    sweeps = [Sweep(experiment, profile) for experiment in experiments]
+    sweeps = [Sweep(experiment, profile, only) for experiment in experiments]
     work(sweeps, device=device, until=until, progress=False, failed=_told(experiments))
 
 
@@ -158,10 +160,16 @@ def finish(sweep: Sweep) -> Path | None:
 
 
 def _side_by_side(
-    experiments: Sequence[str], profile: str, device: str, until: float | None, jobs: int
+    experiments: Sequence[str],
+    profile: str,
+    device: str,
+    until: float | None,
+    jobs: int,
+    only: str = "*",
 ) -> None:
     """Processes of the same command on the same folder."""
     command = [sys.executable, "-m", "ibtutor.cli", "worker", *experiments, "--profile", profile]
+    command += ["--parts", only]
     command += [] if until is None else ["--until", str(until)]
     workers = [
         subprocess.Popen(

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,21 @@ _SHIPPED = Path(record.__file__).resolve().parent / "records"
 
 
 class Sweep:
-    """The parts of one experiment in one profile; see `_parts`."""
+    """The parts of one experiment in one profile; see `_parts`.
 
-    def __init__(self, experiment: str, profile: str):
+    `only` is a pattern like "seed0-*": other parts are not run. ValueError if it fits none.
+    """
+
+    def __init__(self, experiment: str, profile: str, only: str = "*"):
         self.experiment, self.profile = experiment, profile
         self.module, self.config = load(experiment), profile_config(experiment, profile)
         self.names = _parts.names(self.module, self.config)
+        self.only = only
+        if not any(fnmatchcase(name, only) for name in self.names):
+            raise ValueError(
+                f"no part of {experiment}.{profile} is called {only!r}; they are called like "
+                f"{self.names[0]!r}: see `ibtutor parts {experiment} --profile {profile}`"
+            )
         self.record_before = self._record_stat()
 
     # --- where things lie ------------------------------------------------------------------------
@@ -81,6 +91,10 @@ class Sweep:
     def missing(self) -> list[str]:
         """Names of parts without a file, most valuable first."""
         return [name for name in self.names if self.find(name) is None]
+
+    def wanted(self) -> list[str]:
+        """Those of the missing that are to be run."""
+        return [name for name in self.missing() if fnmatchcase(name, self.only)]
 
     def any(self) -> bool:
         """Whether at least one part has a file."""

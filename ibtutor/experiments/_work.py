@@ -202,7 +202,7 @@ def work(
     open_sweeps, speed = list(sweeps), Speed(device)
     with _parts.kept():
         while until is None or time.time() < until:
-            open_sweeps = [s for s in open_sweeps if s.missing() and not s.recorded_since()]
+            open_sweeps = [s for s in open_sweeps if s.wanted() and not s.recorded_since()]
             if not open_sweeps:
                 return
             for sweep in open_sweeps:
@@ -228,7 +228,7 @@ def _order(sweeps: list[Sweep], speed: Speed, until: float | None) -> list[tuple
     left = math.inf if until is None else until - time.time()
     fitting, others = [], []
     for sweep in sweeps:
-        for name in sweep.missing():
+        for name in sweep.wanted():
             seconds = None if until is None else speed.seconds(sweep, name)
             (fitting if seconds is None or seconds <= left else others).append((sweep, name))
     return fitting + others

@@ -87,6 +87,35 @@ def test_time_that_runs_out_stops_a_run_and_the_next_one_finishes_it(own, monkey
     assert calls == [*names()[:3], *names()[2:]]
 
 
+def test_parts_that_are_named_run_alone(own):
+    """The record comes when the others are there, too."""
+    (row,) = experiments.run_for([ID], "smoke", only="seed1-*", progress=False)
+    assert (row["done"], row["of"]) == (3, 6)
+    there = {r["part"] for r in experiments.parts_of(ID, "smoke") if r["state"] == "done"}
+    assert there == {name for name in names() if name.startswith("seed1-")}
+    assert record.find(ID, "smoke") is None
+    experiments.work_through([ID], "smoke", device="cpu", until=None, only="seed1-*")
+    assert len(Sweep(ID, "smoke").missing()) == 3
+    (row,) = experiments.run_for([ID], "smoke", only="seed0-*", progress=False)
+    assert row["done"] == 6
+    assert record.find(ID, "smoke")
+    with pytest.raises(ValueError, match=rf"no part of {ID}\.smoke is called 'seed7'; they are"):
+        experiments.run_for([ID], "smoke", only="seed7", progress=False)
+
+
+def test_workers_are_told_which_parts(own, monkeypatch):
+    said = []
+
+    def started(command, **_):
+        said.append(command)
+        raise OSError("enough")
+
+    monkeypatch.setattr(_run.subprocess, "Popen", started)
+    with pytest.raises(OSError, match="enough"):
+        experiments.run_for([ID], "smoke", only="seed1-*", jobs=2)
+    assert said[0][said[0].index("--parts") + 1] == "seed1-*"
+
+
 def test_what_fits_comes_first_and_the_rest_is_told(own, monkeypatch):
     sweep = made(1)
     speed = _work.Speed("cpu")
