@@ -118,6 +118,8 @@ def run(
         _check_device(device)
     options = {"device": device, "progress": not quiet, "fresh": fresh}
     options |= {"jobs": jobs, "address": address}
+    if fresh and only is not None:
+        raise ValueError("--fresh forgets all parts: it does not go with --parts")
     if queue and only is not None:
         raise ValueError("--parts is for one experiment, not for --queue")
     if not queue and minutes is None and only is None:
@@ -127,7 +129,7 @@ def run(
         raise ValueError("--fresh is for one experiment, not for --queue")
     profile = profile or ("paper" if queue else "smoke")
     names = experiments.queue(profile) if queue else [experiment]
-    options |= {"minutes": minutes, "only": only or "*"}
+    options |= {"minutes": minutes, "only": "*" if only is None else only}
     _print(experiments.run_for(names, profile, **options), False)
 
 

@@ -67,6 +67,8 @@ def test_run_show_and_verify(ibtutor):
         (("run", "kudo_fig1", "--backend", "slurm"), 2, "backend must be local or dask"),
         (("run", "kudo_fig1", "--backend", "dask"), 2, "--address of its scheduler"),
         (("run", "kudo_fig1", "--parts", "seed9-*"), 2, "no part of kudo_fig1.smoke is called"),
+        (("run", "kudo_fig1", "--parts", ""), 2, "no part of kudo_fig1.smoke is called ''"),
+        (("run", "kudo_fig1", "--parts", "run", "--fresh"), 2, "--fresh forgets all parts"),
         (("run", "--queue", "--parts", "seed0-*"), 2, "--parts is for one experiment"),
         (("parts", "kudo_fig99"), 2, "unknown experiment 'kudo_fig99'"),
         (("parts", "import"), 2, "`import` and a folder"),
@@ -80,6 +82,14 @@ def test_bad_use_says_what_was_received(ibtutor, arguments, code, message):
     assert got == code
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_worker_runs_the_parts_it_is_told(ibtutor, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("ibtutor.experiments.work_through", lambda *_, **o: seen.update(o))
+    monkeypatch.setattr("ibtutor.experiments._work.end_with_stdin", lambda: None)
+    assert ibtutor("worker", "kudo_fig1", "--parts", "seed1-*")[0] == 0
+    assert seen["only"] == "seed1-*"
 
 
 def test_a_full_disk_is_one_line(ibtutor, monkeypatch):

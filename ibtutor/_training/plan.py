@@ -69,7 +69,7 @@ class Settings:
     convolutions), True always, False never. `captured` replays the step as a CUDA graph: None does
     so on CUDA where a step never waits for the device, False never. `measure_every` epochs the
     outputs on all data are taken and given to `measure`; the last epoch always is. `eval_batch` is
-    how many images then go at once: None takes 512, or more where a card has room for more.
+    how many images then go at once: None takes 512, on a card more of small ones.
     """
 
     epochs: int = 160

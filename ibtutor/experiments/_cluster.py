@@ -27,7 +27,7 @@ _one_at_a_time = threading.Lock()  # torch has one state of random numbers in a 
 def spread(
     sweeps: Sequence[Sweep], address: str, *, device: str = "cpu", until: float | None = None
 ) -> None:
-    """Run all missing parts of sweeps on the cluster at that address.
+    """Run the wanted parts of sweeps on the cluster at that address.
 
     Raises
     ------

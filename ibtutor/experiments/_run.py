@@ -73,6 +73,10 @@ def run_for(
         raise ValueError(f"minutes must be finite and above 0, got {minutes:g}")
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
+    if fresh and only != "*":
+        raise ValueError(
+            f"fresh forgets all parts, so all must run again, got only parts called {only!r}"
+        )
     until = None if minutes is None else time.time() + 60 * minutes
     sweeps = []
     for sweep in [Sweep(experiment, profile, only) for experiment in experiments]:
@@ -241,6 +245,10 @@ def refused_parts() -> dict[str, str]:
         if sweep.any():
             for name, why in sweep.done()[1].items():
                 found[f"{sweep.experiment}.{sweep.profile} {name}"] = why
+        for path in sweep.strays():
+            found[f"{sweep.experiment}.{sweep.profile} {path.stem}"] = (
+                f"{path} is no part of the settings of today"
+            )
     return found
 
 

@@ -100,6 +100,12 @@ class Sweep:
         """Whether at least one part has a file."""
         return any(self.find(name) for name in self.names)
 
+    def strays(self) -> list[Path]:
+        """Files beside the parts that are none of them."""
+        known = {f"{file_name(name)}.json" for name in self.names}
+        folders = {self.folder(), _SHIPPED / "parts" / self.folder().name}
+        return sorted(p for f in folders for p in f.glob("*.json") if p.name not in known)
+
     def check(self, part: Part) -> None:
         """Raise RecordError if a part is not one of this sweep."""
         name = f"{part.experiment}.{part.profile}: part {part.part}"

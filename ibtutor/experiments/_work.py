@@ -175,7 +175,10 @@ def progress_of(sweep: Sweep, name: str) -> tuple[float, float]:
     epochs = getattr(sweep.config, "epochs", 0)
     for path in folder.rglob("*.pt") if epochs else ():
         try:
-            done = torch.load(path, map_location="cpu", weights_only=True)["epoch"]
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+            # A part of a control may have epochs of its own.
+            epochs = int(saved.get("identity", {}).get("settings.epochs", epochs))
+            done = saved["epoch"]
         except Exception:  # damaged: it says so when the part goes on
             continue
         return spent, min(1.0, done / epochs)
@@ -193,7 +196,7 @@ def work(
     progress: bool = True,
     failed: Callable[[Sweep, Exception], None] | None = None,
 ) -> None:
-    """Run missing parts until none is left or the time is over.
+    """Run wanted parts until none is missing or the time is over.
 
     What fits in the time comes first, in the order of the sweeps and their parts; then the first
     that does not, which goes on from its checkpoint another time. `failed` is told of an exception
@@ -224,7 +227,7 @@ def work(
 
 
 def _order(sweeps: list[Sweep], speed: Speed, until: float | None) -> list[tuple[Sweep, str]]:
-    """Missing parts: those that should fit first."""
+    """Wanted parts: those that should fit first."""
     left = math.inf if until is None else until - time.time()
     fitting, others = [], []
     for sweep in sweeps:

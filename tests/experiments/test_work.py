@@ -99,6 +99,10 @@ def test_parts_that_are_named_run_alone(own):
     (row,) = experiments.run_for([ID], "smoke", only="seed0-*", progress=False)
     assert row["done"] == 6
     assert record.find(ID, "smoke")
+    with pytest.raises(ValueError, match="fresh forgets all parts, so all must run again, got"):
+        experiments.run_for([ID], "smoke", only="seed0-*", fresh=True)
+    assert len(Sweep(ID, "smoke").missing()) == 6  # the record is written, its parts are gone
+    assert record.find(ID, "smoke")
     with pytest.raises(ValueError, match=rf"no part of {ID}\.smoke is called 'seed7'; they are"):
         experiments.run_for([ID], "smoke", only="seed7", progress=False)
 
@@ -140,6 +144,24 @@ def test_a_checkpoint_shortens_the_estimate(own):
     assert _work.Speed("cpu").seconds(sweep, names()[1]) == pytest.approx(60.0)
     (folder / "run.pt").write_bytes(b"broken")
     assert _work.progress_of(sweep, names()[1]) == (30.0, 0.0)
+
+
+def test_a_part_may_have_epochs_of_its_own(own):
+    """The short control of a sweep is half done after half of its epochs, not of the sweep's."""
+    sweep = Sweep(ID, "smoke")
+    folder = sweep.unfinished(names()[1])
+    record.Partial(folder).put("clock", {"seconds": 30.0})
+    torch.save({"epoch": 1, "identity": {"settings.epochs": "2"}}, folder / "run.pt")
+    assert _work.progress_of(sweep, names()[1]) == (30.0, 1 / 2)
+
+
+def test_files_that_are_no_parts_are_told(own):
+    sweep = made(1)
+    path = sweep.path(names()[0])
+    assert ID not in str(experiments.refused_parts())
+    path.rename(path.with_name("seed99-nothing.json"))
+    said = experiments.refused_parts()[f"{ID}.smoke seed99-nothing"]
+    assert said.endswith("seed99-nothing.json is no part of the settings of today")
 
 
 def test_time_that_was_never_noted_gives_no_estimate(own):

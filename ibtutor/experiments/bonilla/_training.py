@@ -177,7 +177,6 @@ def settings(config: Any, arm: str, method: str) -> train.Settings:
         precision=config.precision,
         channels_last=config.precision == "bfloat16",
         measure_every=config.measure_every,
-        eval_batch=1000,
         stacked=False,
     )
 

@@ -185,5 +185,4 @@ def settings(config: Any) -> train.Settings:
         patience=config.patience,
         precision=config.precision,
         measure_every=config.measure_every,
-        eval_batch=1000,
     )

@@ -217,7 +217,6 @@ def settings(config: Any) -> train.Settings:
         patience=config.patience,
         precision=config.precision,
         channels_last=config.model != "mlp",
-        eval_batch=1000,
     )
 
 

@@ -21,7 +21,8 @@ from ibtutor.experiments.yi._table2_claims import (
     tracks,
 )
 
-__all__ = ["CELLS", "CLAIMS", "LOSSES", "OWN", "PAPER", "UNPLACED", "gap", "points", "table"]
+__all__ = ["CELLS", "CLAIMS", "LOSSES", "OWN", "PAPER", "SHORT", "UNPLACED", "gap", "points"]
+__all__ += ["held_out_table", "table"]
 
 LOSSES = ("ce", "lsr", "cp", "lc", "mil")
 SHORT = "ce_short"  # cross-entropy in rows of the short control
@@ -51,11 +52,17 @@ UNPLACED = {"googlenet": (0.766, 0.784, 0.791), "resnet18": (0.679, 0.703, 0.726
 LARGE = 0.05  # the gain of milLoss in every row that is whole is larger
 CLOSE = 0.03  # a cell and our accuracy
 BEGUN = MISSING + " A network of which nothing was run is not among them."
+TUNED = " Nor is one that was not tuned, which was added when the first of these was run."
 
 
 def networks_of(result: Result) -> list[str]:
     """The networks that were run."""
     return list(dict.fromkeys(row["network"] for row in result.rows))
+
+
+def tuned_of(result: Result) -> list[str]:
+    """Those whose losses have rates of their own."""
+    return result.summary.get("tuned", networks_of(result))
 
 
 def rows_of(rows: Iterable[dict], network: str, loss: str, lr: float) -> list[dict]:
@@ -95,7 +102,8 @@ def gap(
 def table(result: Result) -> Any:
     """Test accuracies as a DataFrame, a column a loss: under each row of the paper our arms.
 
-    A row of the paper is there if it is whole in our copy; a run that is not there is "".
+    A row of the paper is there if it is whole in our copy; a run that is not there is "", and a
+    line of ours without any is left out. The short control is cross-entropy with its epochs named.
     """
     import pandas as pd
 
@@ -127,20 +135,23 @@ def table(result: Result) -> Any:
 
 
 def held_out_table(result: Result) -> Any:
-    """Mean accuracies on the images held out as a DataFrame, a column a rate; "" if not run.
+    """Accuracies on the images held out as a DataFrame, a column a rate; "" if not run.
 
-    Of networks whose losses have more than one rate.
+    Of the losses that have more than one rate.
     """
-    frame = result.frame()
-    tried = frame.groupby(["network", "loss"]).lr.transform("nunique") > 1
-    means = frame[tried].groupby(["network", "loss", "lr"], sort=False).held_accuracy.mean()
-    return (
-        means.map("{:.3f}".format)
-        .unstack("lr", fill_value="")
-        .sort_index(axis="columns")
-        .rename(_networks.NAMES, level="network")
-        .rename(_losses.NAMES, level="loss")
-        .rename_axis(columns="rate")
+    import pandas as pd
+
+    names = _losses.NAMES | {SHORT: "cross-entropy, short"}
+    cells: dict[tuple[str, str], dict[float, list[float]]] = {}
+    for row in result.rows:
+        line = cells.setdefault((_networks.NAMES[row["network"]], names[row["loss"]]), {})
+        line.setdefault(row["lr"], []).append(row["held_accuracy"])
+    tried = {line: by_rate for line, by_rate in cells.items() if len(by_rate) > 1}
+    rates = sorted({lr for by_rate in tried.values() for lr in by_rate})
+    return pd.DataFrame(
+        [[spread(by_rate.get(lr, []), 3) for lr in rates] for by_rate in tried.values()],
+        pd.MultiIndex.from_tuples(tried, names=("network", "loss")) if tried else None,
+        pd.Index(rates, name="rate"),
     )
 
 
@@ -149,7 +160,7 @@ def _gain(result: Result) -> str:
 
 
 def _gain_controls(result: Result) -> dict[str, str]:
-    answers = [stays(gap(result, name, OWN), "above") for name in networks_of(result)]
+    answers = [stays(gap(result, name, OWN), "above") for name in tuned_of(result)]
     said = "no" if "no" in answers else "yes" if set(answers) == {"yes"} else "not run"
     return {"own learning rates": said}
 
@@ -190,7 +201,7 @@ def _cells(result: Result) -> str:
 
 def _confounded(result: Result) -> str:
     verdicts = []
-    for name in networks_of(result):
+    for name in tuned_of(result):
         own = result.summary.get("rates", {}).get(name, {}).get("ce")
         ce = rows_of(result.rows, name, "ce", own)
         mil = rows_of(result.rows, name, "mil", result.summary.get("lr"))
@@ -200,7 +211,7 @@ def _confounded(result: Result) -> str:
 
 def _short(result: Result) -> str:
     verdicts = []
-    for name in networks_of(result):
+    for name in tuned_of(result):
         own = result.summary.get("rates", {}).get(name, {}).get(SHORT)
         short = rows_of(result.rows, name, SHORT, own)
         mil = rows_of(result.rows, name, "mil", result.summary.get("lr"))
@@ -280,17 +291,17 @@ CLAIMS = (
     Claim(
         "learning_rate",
         "Cross-entropy at its own learning rate has a higher test accuracy than milLoss at the "
-        "paper's: the 95 % interval lies above zero for every network that was run (partly: for "
+        "paper's: the 95 % interval lies above zero for every network that was tuned (partly: for "
         "some).",
         "ours: is the paper's gain one of the learning rate?",
         _confounded,
-        changed=BEGUN,
+        changed=BEGUN + TUNED,
     ),
     Claim(
         "short",
         "Cross-entropy at a larger learning rate (0.01 or 0.1, the better on held-out images) has "
         "after a tenth of the epochs a higher test accuracy than milLoss at the paper's rate after "
-        "all of them: the 95 % interval lies above zero for every network that was run (partly: "
+        "all of them: the 95 % interval lies above zero for every network that was tuned (partly: "
         "for some).",
         "ours: is the paper's gain one of the learning rate?",
         _short,

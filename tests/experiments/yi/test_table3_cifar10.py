@@ -24,8 +24,9 @@ def test_a_tiny_run_has_every_network_loss_and_rate(tiny):
     assert seen == [(*arm, seed) for arm in arms for seed in (0, 1)]
     assert {row["network"] for row in tiny.rows} == {"shufflenet_v2"}
     assert tiny.summary["lr"] == 1e-3
-    assert set(tiny.summary["rates"]["shufflenet_v2"]) == {"ce"}
+    assert set(tiny.summary["rates"]["shufflenet_v2"]) == {"ce", "ce_short"}
     assert tiny.summary["full"] is False
+    assert tiny.summary["tuned"] == ["shufflenet_v2"]
     assert tiny.summary["measured_epochs"] == [1]
     assert {key: value.shape for key, value in tiny.arrays.items()} == {
         f"shufflenet_v2_{loss}": (2, 1, len(_training.QUANTITIES)) for loss in ("ce", "mil")
@@ -240,9 +241,12 @@ def test_accuracies_on_held_out_images_are_by_rate():
     found.rows += made_up(0.5, 0.4, network="resnet18").rows[:6]  # the paper's rate alone
     told = table3.held_out_table(found)
     assert list(told.columns) == [1e-3, 1e-2, 1e-1]
-    assert list(told.loc["MobileNetV2", "milLoss"]) == ["0.760", "0.810", ""]
-    assert list(told.loc["MobileNetV2", "cross-entropy"]) == ["0.680", "", "0.800"]
+    assert list(told.loc["MobileNetV2", "milLoss"]) == ["0.760 ± 0.000", "0.810 ± 0.000", ""]
+    assert list(told.loc["MobileNetV2", "cross-entropy"]) == ["0.680 ± 0.000", "", "0.800 ± 0.000"]
     assert len(told) == 2
+    found.rows = [row for row in found.rows if row["lr"] == 1e-3 or row["seed"] == 0]
+    assert table3.held_out_table(found).loc["MobileNetV2", "milLoss"][1e-2] == "0.810 (one seed)"
+    assert table3.held_out_table(Result([], {})).empty
 
 
 def test_the_other_claims():
@@ -320,7 +324,39 @@ def test_there_is_no_own_rate_before_all_are_tried(tiny):
     assert judged("learning_rate", found)["verdict"] == "not run"
 
 
+def test_the_short_control_has_its_own_rate_once_all_are_tried(tiny):
+    rows = {row["seed"]: row for row in tiny.rows if row["loss"] == "ce_short"}
+    assert tiny.summary["rates"]["shufflenet_v2"]["ce_short"] == 1e-2  # of one
+    assert "ce_short" not in tiny.summary["edge"].get("shufflenet_v2", [])
+    config = replace(TINY, short_rates=(1e-2, 1e-1))
+    done = {
+        name: Result([rows[seed] | {"lr": lr, "held_accuracy": 1 - lr}])
+        for name, (_, loss, lr, seed) in table3._plan(config).items()
+        if loss == "ce_short"
+    }
+    found = table3.assemble(config, done)
+    assert found.summary["rates"]["shufflenet_v2"]["ce_short"] == 1e-2
+    assert found.summary["edge"] == {}
+    line = table3.held_out_table(found).loc["ShuffleNetV2", "cross-entropy, short"]
+    assert list(line) == ["0.990 ± 0.000", "0.900 ± 0.000"]
+    del done["seed1-shufflenet_v2-ce-0.1-epochs1"]
+    assert table3.assemble(config, done).summary["rates"] == {}
+
+
+def test_claims_on_own_rates_are_about_tuned_networks():
+    found = made_up(0.76, 0.68, 0.9, 0.8)
+    found.rows += [r for r in made_up(0.76, 0.68, network="resnet18").rows if r["lr"] == 1e-3]
+    assert judged("learning_rate", found)["verdict"] == "partly"  # of records that do not say
+    found.summary["tuned"] = ["mobilenet_v2"]
+    assert judged("learning_rate", found)["verdict"] == "reproduced"
+    assert judged("gain", found)["controls"] == {"own learning rates": "yes"}
+    tuned = replace(TINY, networks=("shufflenet_v2", "resnet18"))
+    assert table3.assemble(tuned, {}).summary["tuned"] == []
+
+
 def test_bad_input():
+    with pytest.raises(ValueError, match=r"tuned must be of googlenet, .* got resnet-18"):
+        table3.parts(replace(TINY, tuned=("resnet-18",)))
     with pytest.raises(ValueError, match="arm must be"):
         table3.gap(made_up(0.7, 0.6), "mobilenet_v2", "best rate")
     with pytest.raises(ValueError, match="network must be one of googlenet, resnet18"):
