@@ -17,6 +17,7 @@ from ibtutor.experiments import _parts
 from ibtutor.experiments._base import Reported, Result
 from ibtutor.experiments.yi import _losses, _networks, _table3_claims, _training
 from ibtutor.experiments.yi._table3_claims import CELLS, LOSSES, OWN, PAPER, SHORT, UNPLACED, gap
+from ibtutor.experiments.yi._table3_plan import plan, rates
 
 TITLE = "Five losses on CIFAR-10 at one learning rate, and two at their own"
 SOURCE = "Yi and others 2022, Table 3, Figures 16 and 17"
@@ -160,44 +161,9 @@ def _brief(found: dict[str, float]) -> str:
 # --- the run --------------------------------------------------------------------------------------
 
 
-def _rates(config: Config, network: str, loss: str) -> tuple[float, ...]:
-    """Learning rates of a loss, the paper's first; two losses of a tuned network have others."""
-    others = {"ce": config.rates, "mil": config.mil_rates} if network in config.tuned else {}
-    return tuple(dict.fromkeys((config.lr, *others.get(loss, ()))))
-
-
-def _plan(config: Config) -> dict[str, tuple[str, str, float, int]]:
-    """Network, loss, rate and seed of each part; the paper's table first, then the controls."""
-    if unknown := set(config.tuned) - set(_networks.NAMES):
-        raise ValueError(
-            f"tuned must be of {', '.join(_networks.NAMES)}, got {', '.join(sorted(unknown))}"
-        )
-    every = [
-        (network, loss, lr, seed)
-        for network in config.networks
-        for loss in config.losses
-        for lr in _rates(config, network, loss)
-        for seed in config.seeds
-    ]
-    every += [
-        (network, SHORT, lr, seed)
-        for network in config.networks
-        if network in config.tuned
-        for lr in config.short_rates
-        for seed in config.seeds
-    ]
-    every.sort(key=lambda p: (p[2] != config.lr, p[1] not in ("ce", "mil")))
-    return {_name(config, *p): p for p in every}
-
-
-def _name(config: Config, network: str, loss: str, lr: float, seed: int) -> str:
-    epochs = f"-epochs{config.short_epochs}" if loss == SHORT else ""
-    return f"seed{seed}-{network}-{'ce' if loss == SHORT else loss}-{lr:g}{epochs}"
-
-
 def parts(config: Config) -> tuple[str, ...]:
     """One trained network each."""
-    return tuple(_plan(config))
+    return tuple(plan(config))
 
 
 def load(config: Config) -> tuple[Any, dict[str, str]]:
@@ -243,7 +209,7 @@ def run_part(
     """Train one network; one row, and `curve` at the paper's rate."""
     from ibtutor import train
 
-    network, loss, lr, seed = _plan(config)[part]
+    network, loss, lr, seed = plan(config)[part]
     task, fingerprints = _parts.once(load, config)
     short, trained = loss == SHORT, "ce" if loss == SHORT else loss
     how, strength = _losses.arm(
@@ -302,12 +268,12 @@ def assemble(config: Config, done: dict[str, Result]) -> Result:
 
     A loss has none before all of its rates have been tried with all seeds.
     """
-    plan = _plan(config)
-    there = [name for name in plan if name in done]
+    planned = plan(config)
+    there = [name for name in planned if name in done]
     curves: dict[str, list] = {}
     for name in there:
         if "curve" in done[name].arrays:
-            network, loss, *_ = plan[name]
+            network, loss, *_ = planned[name]
             curves.setdefault(f"{network}_{loss}", []).append(done[name].arrays["curve"])
     rows = [row for name in there for row in done[name].rows]
     order = [*config.networks, *config.losses, SHORT]
@@ -316,8 +282,8 @@ def assemble(config: Config, done: dict[str, Result]) -> Result:
     edge: dict[str, list[str]] = {}
     for network in dict.fromkeys(row["network"] for row in rows):
         for loss in ("ce", "mil", SHORT):
-            rates = config.short_rates if loss == SHORT else _rates(config, network, loss)
-            tried = _table3_claims.held_out(rows, network, loss, rates, config.seeds)
+            at = rates(config, network, loss)
+            tried = _table3_claims.held_out(rows, network, loss, at, config.seeds)
             if len(tried) > (loss != SHORT):  # the table's losses were tried at the paper's, too
                 best = max(tried, key=tried.get)
                 chosen.setdefault(network, {})[loss] = best

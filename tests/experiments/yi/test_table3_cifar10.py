@@ -85,9 +85,9 @@ def test_the_paper_s_scale():
 
 def test_a_network_that_is_not_tuned_has_the_paper_s_rate_alone():
     tuned = replace(TINY, networks=("shufflenet_v2", "resnet18"))
-    there = [p for p in table3._plan(tuned).values() if p[0] == "resnet18"]
+    there = [p for p in table3.plan(tuned).values() if p[0] == "resnet18"]
     assert {(loss, lr) for _, loss, lr, _ in there} == {(loss, 1e-3) for loss in TINY.losses}
-    both = table3._plan(replace(tuned, tuned=tuned.networks))
+    both = table3.plan(replace(tuned, tuned=tuned.networks))
     assert len(both) == 2 * len(table3.parts(TINY))
 
 
@@ -315,7 +315,7 @@ def test_there_is_no_own_rate_before_all_are_tried(tiny):
     rows = {(row["seed"], row["loss"]): row for row in tiny.rows}
     done = {
         name: Result([rows[seed, loss] | {"lr": lr, "held_accuracy": lr}])
-        for name, (_, loss, lr, seed) in table3._plan(config).items()
+        for name, (_, loss, lr, seed) in table3.plan(config).items()
     }
     assert table3.assemble(config, done).summary["rates"]["shufflenet_v2"]["ce"] == 1e-2
     del done["seed1-shufflenet_v2-ce-0.01"]
@@ -331,7 +331,7 @@ def test_the_short_control_has_its_own_rate_once_all_are_tried(tiny):
     config = replace(TINY, short_rates=(1e-2, 1e-1))
     done = {
         name: Result([rows[seed] | {"lr": lr, "held_accuracy": 1 - lr}])
-        for name, (_, loss, lr, seed) in table3._plan(config).items()
+        for name, (_, loss, lr, seed) in table3.plan(config).items()
         if loss == "ce_short"
     }
     found = table3.assemble(config, done)
