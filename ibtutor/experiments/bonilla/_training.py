@@ -75,11 +75,16 @@ def network(config: Any, num_classes: int, channels: int) -> Network:
     return Network(body, *_STANDARD[config.data])
 
 
+def check_data(name: str) -> None:
+    """ValueError for a data set that is not one of ours."""
+    if name not in CLASSES:
+        raise ValueError(f"data must be cifar100, cifar10 or digits, got {name!r}")
+
+
 def load(name: str, *counts: int) -> tuple[data.Split, data.Split]:
     """Training and test images, equally many of each class, chosen by a fixed seed."""
+    check_data(name)
     opened = {"cifar100": data.cifar100, "cifar10": data.cifar10, "digits": data.digits}
-    if name not in opened:
-        raise ValueError(f"data must be cifar100, cifar10 or digits, got {name!r}")
     both = []
     for split, count in zip(("train", "test"), counts, strict=True):
         whole = opened[name](split)

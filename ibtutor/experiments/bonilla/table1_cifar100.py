@@ -175,6 +175,7 @@ def size(config: Config) -> str:
 
 def check(config: Config) -> None:
     """ValueError with one clear message for a config that no run could follow."""
+    _training.check_data(config.data)
     if len(config.seeds) == 0:
         raise ValueError(f"seeds must name at least one network, got {config.seeds!r}")
     if len(config.arms) == 0 or set(config.arms) - set(METHODS):
@@ -189,6 +190,7 @@ def check(config: Config) -> None:
 
 def architecture(config: Config) -> str:
     """A digest of the network's layers."""
+    check(config)
     channels = 1 if config.data == "digits" else 3
     network = _training.network(config, _training.CLASSES[config.data], channels)
     return _parts.architecture(network)

@@ -255,6 +255,11 @@ def test_bad_settings_are_refused(change, message):
         table1.run(replace(TINY, **change), progress=False)
 
 
+def test_an_unknown_data_set_has_no_network():
+    with pytest.raises(ValueError, match=r"data must be cifar100, .* got 'fashion'"):
+        table1.architecture(replace(TINY, data="fashion"))
+
+
 def test_a_network_that_diverges_says_where():
     message = r"seed0-fair-hard: .* finite loss, got none at rate 1e\+30: .* in epoch 1"
     with pytest.raises(RuntimeError, match=message):
