@@ -96,11 +96,11 @@ def test_a_killed_worker_costs_its_run_only(cluster):
                         return
             time.sleep(0.05)
 
+    killer = threading.Thread(target=kill_the_one_that_hangs)
+    killer.start()
     named = {"address": address, "only": "seed1-prediction*"}
     (row,) = experiments.run_for([ID], "smoke", **named)
     assert (row["done"], row["of"]) == (1, 6)
-    killer = threading.Thread(target=kill_the_one_that_hangs)
-    killer.start()
     path = experiments.execute(ID, "smoke", address=address)
     killer.join()
     assert sum(worker.poll() is None for worker in workers) == 1

@@ -350,8 +350,22 @@ def test_claims_on_own_rates_are_about_tuned_networks():
     found.summary["tuned"] = ["mobilenet_v2"]
     assert judged("learning_rate", found)["verdict"] == "reproduced"
     assert judged("gain", found)["controls"] == {"own learning rates": "yes"}
-    tuned = replace(TINY, networks=("shufflenet_v2", "resnet18"))
-    assert table3.assemble(tuned, {}).summary["tuned"] == []
+    found.rows += [
+        {"network": "mobilenet_v2", "loss": "ce_short", "lr": 1e-2, "seed": seed, "accuracy": 0.8}
+        for seed in range(3)
+    ]
+    found.summary["rates"]["mobilenet_v2"]["ce_short"] = 1e-2
+    assert judged("short", found)["verdict"] == "reproduced"
+
+
+def test_the_tuned_networks_are_those_that_were_run(tiny):
+    config = replace(TINY, networks=("shufflenet_v2", "resnet18"))
+    assert table3.assemble(config, {}).summary["tuned"] == []
+    done = {
+        f"seed0-{network}-ce-0.001": Result([tiny.rows[0] | {"network": network}])
+        for network in config.networks
+    }
+    assert table3.assemble(config, done).summary["tuned"] == ["shufflenet_v2"]
 
 
 def test_bad_input():
